@@ -1,0 +1,1 @@
+"""A gateway to play with: real answers and real media on loopback, for the demo and the tests."""
