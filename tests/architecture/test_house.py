@@ -27,6 +27,7 @@ READERS = {
     "app.py": ".*",  # the composition root hands the clock and the environment to the parts
     "cli/": ".*",  # the program's border
     "gateway/": ".*",  # a server of its own, with its own clock
+    "transport/clock.py": ".*",  # the clock that everybody is handed
     "runner.py": r"time\.monotonic",  # a worker stuck in the system is left after real seconds
 }
 """Who may read the time, the environment or chance; all others get them passed in."""
