@@ -41,6 +41,7 @@ _ENCODED_QUERY = re.compile(r"[?#]|%(?:25)*(?:3F|23)", re.I)
 _AUTHORITY_END = re.compile(rf"[/\\]|{_ENCODED_SLASH}", re.I)
 _USER_INFO_END = re.compile(r"@|%(?:25)*40", re.I)
 _ODD_PORT = re.compile(r":(?![0-9]*$)[^\]]*$")
+_SECRET_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^/\\]*@", re.I)
 _CLOSING = re.compile(r"[)\]},.;:!]*\Z")
 
 # Quotes end a link, unless they stand inside a query (`='…'&`) or a password.
@@ -74,6 +75,12 @@ def redact_url(url: str) -> str:
     scheme = _SCHEME.match(url)
     start = scheme.end() if scheme else 0
     return url[:start] + _redact_pairs(_bare(url[start:], _QUERY))
+
+
+def has_secret_parts(url: str) -> bool:
+    """Whether a link still has a query, a fragment or user info: the last guard before writing."""
+    authority = _SECRET_AUTHORITY.match(url)
+    return "?" in url or "#" in url or authority is not None
 
 
 def _bare(rest: str, query: re.Pattern[str]) -> str:
