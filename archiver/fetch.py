@@ -66,7 +66,7 @@ class Wanted:
     """What is to be fetched, and what the caller knows that the bytes do not say.
 
     Attributes:
-        renew: Asks the provider for the link again; `None` when there is no other.
+        renew: Asks the provider for another link; `None` when it has no other.
         name: Gives the final file name for what the first bytes say.
         metadata: Goes with the object where the store keeps metadata.
         now: The time by the provider's clock.
@@ -74,7 +74,7 @@ class Wanted:
 
     role: Role
     link: Link
-    renew: Callable[[], Link | None]
+    renew: Callable[[Link], Link | None]
     name: Callable[[Sniffed], str]
     metadata: Mapping[str, str]
     now: Callable[[], datetime]
@@ -194,7 +194,7 @@ class _Transfer:
             self._renew(DeadLinkError("its link ran out", code="expired"))
 
     def _renew(self, error: DeadLinkError) -> None:
-        link = self._wanted.renew()
+        link = self._wanted.renew(self._link)
         if link is None:
             raise error
         self._link = link

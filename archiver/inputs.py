@@ -1,0 +1,197 @@
+"""Reading task ids: from the command line, from files, from standard input, from inboxes.
+
+One id a line (`id` or `source:id`, `#` starts a comment), CSV with a header that names `id` or
+`task_id` and optionally `source`, or JSON Lines with the same keys. Everything streams: the number
+of ids costs no memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from archiver.errors import UsageError
+from archiver.model import TaskRef
+from archiver.redaction import printable
+
+MOST_ID_CHARACTERS = 65536
+_COMMENT = re.compile(r"(^|\s)#.*")
+_ID_KEYS = ("task_id", "id")
+
+
+class Naming:
+    """Turns what people write into references.
+
+    Args:
+        sources: Names of the configured sources.
+        only: The one to use for bare ids (`--source`).
+    """
+
+    def __init__(self, sources: Collection[str], *, only: str | None = None) -> None:
+        if only is not None and only not in sources:
+            known = ", ".join(sorted(sources))
+            raise UsageError(f"no source is called {printable(only)!r}; configured: {known}")
+        self._sources = sources
+        self._only = only
+
+    def ref(self, text: str, *, source: str | None = None, where: str = "") -> TaskRef:
+        """Return the task that a text names.
+
+        Args:
+            text: `id` or `source:id`; the part before the colon is a source only if one of that
+                name is configured.
+            source: Named beside the id (a column).
+            where: File and line, for messages.
+
+        Raises:
+            UsageError: Empty, not encodable, or without a source when several are configured.
+        """
+        at = f"{where}: " if where else ""
+        head, colon, tail = text.partition(":")
+        if not source and colon and head in self._sources:
+            source, text = head, tail
+        if source and source not in self._sources:
+            known = ", ".join(sorted(self._sources))
+            raise UsageError(f"{at}no source is called {printable(source)!r}; configured: {known}")
+        if not text:
+            raise UsageError(f"{at}an empty task id")
+        if len(text) > MOST_ID_CHARACTERS:
+            raise UsageError(f"{at}an id of {len(text)} characters; is this the right file?")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{at}{printable(text)[:60]!r} is not UTF-8 text") from None
+        source = source or self._only
+        if source is None:
+            if len(self._sources) != 1:
+                known = ", ".join(sorted(self._sources))
+                raise UsageError(
+                    f"{at}{printable(text)[:60]!r} does not say which source it belongs to;"
+                    f" write source:id or give --source (configured: {known})"
+                )
+            (source,) = self._sources
+        return TaskRef(source=source, task_id=text)
+
+    def wanted(self, ref: TaskRef) -> bool:
+        """Whether `--source` lets this task through."""
+        return self._only is None or ref.source == self._only
+
+
+def read_refs(path: str, naming: Naming, *, stdin: TextIO) -> Iterator[TaskRef]:
+    """Yield the tasks that a file names.
+
+    Args:
+        path: `.csv`, `.jsonl` (or `.ndjson`), anything else is text; `-` is standard input, whose
+            form is told by its first line.
+
+    Raises:
+        UsageError: The file cannot be read, or a line is wrong; it names file and line.
+    """
+    if path == "-":
+        yield from refs_of_lines(stdin, naming, name="standard input", form=None)
+        return
+    try:
+        with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as file:
+            yield from refs_of_lines(file, naming, name=path, form=_form_of(path))
+    except OSError as error:
+        raise UsageError(f"{printable(path)}: cannot be read: {error.strerror}") from None
+
+
+def _form_of(path: str) -> str:
+    ending = Path(path).suffix.lower()
+    return {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(ending, "txt")
+
+
+def refs_of_lines(
+    lines: Iterable[str], naming: Naming, *, name: str, form: str | None
+) -> Iterator[TaskRef]:
+    """Yield the tasks that lines of text name; `form` is `txt`, `csv`, `jsonl` or to be told."""
+    with _decoding(name):
+        iterator = iter(lines)
+        if form is None:
+            first = next(iterator, "")
+            form = _guess(first)
+            iterator = itertools.chain([first], iterator)
+        readers = {"csv": _csv_refs, "jsonl": _json_refs, "txt": _text_refs}
+        yield from readers[form](iterator, naming, printable(name))
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{printable(name)}: not UTF-8 text (byte {error.start})") from None
+
+
+def _guess(first: str) -> str:
+    line = first.lstrip("\ufeff").strip()
+    if line.startswith("{"):
+        return "jsonl"
+    columns = {column.strip().lower() for column in line.split(",")}
+    if columns & set(_ID_KEYS) and ("," in line or columns <= set(_ID_KEYS)):
+        return "csv"
+    return "txt"
+
+
+def _text_refs(lines: Iterator[str], naming: Naming, name: str) -> Iterator[TaskRef]:
+    for number, line in enumerate(lines, 1):
+        text = _COMMENT.sub("", line.lstrip("\ufeff")).strip()
+        if text:
+            yield naming.ref(text, where=f"{name}:{number}")
+
+
+def _csv_refs(lines: Iterator[str], naming: Naming, name: str) -> Iterator[TaskRef]:
+    reader = csv.reader(line.lstrip("\ufeff").replace("\0", "\ufffd") for line in lines)
+    try:
+        header = next(reader, None)
+        if header is None:
+            return
+        columns = [column.strip().lower() for column in header]
+        key = next((key for key in _ID_KEYS if key in columns), None)
+        if key is None:
+            raise UsageError(
+                f"{name}:1: the header must name a column `id` or `task_id`;"
+                f" it names {printable(', '.join(header))[:120]}"
+            )
+        place = columns.index(key)
+        source_place = columns.index("source") if "source" in columns else None
+        for row in reader:
+            text = row[place].strip() if place < len(row) else ""
+            if not "".join(row).strip() or row[0].lstrip().startswith("#"):
+                continue
+            source = None
+            if source_place is not None and source_place < len(row):
+                source = row[source_place].strip() or None
+            yield naming.ref(text, source=source, where=f"{name}:{reader.line_num}")
+    except csv.Error as error:
+        raise UsageError(f"{name}:{reader.line_num}: not CSV: {error}") from None
+
+
+def _json_refs(lines: Iterator[str], naming: Naming, name: str) -> Iterator[TaskRef]:
+    for number, line in enumerate(lines, 1):
+        text = line.lstrip("\ufeff").strip()
+        if not text or text.startswith("#"):
+            continue
+        where = f"{name}:{number}"
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise UsageError(f"{where}: not a JSON object") from None
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: not a JSON object")
+        found = next((value[key] for key in _ID_KEYS if value.get(key) is not None), None)
+        if isinstance(found, int) and not isinstance(found, bool):
+            found = str(found)
+        if not isinstance(found, str):
+            raise UsageError(f"{where}: needs a text `id` or `task_id`")
+        source = value.get("source")
+        if source is not None and not isinstance(source, str):
+            raise UsageError(f"{where}: `source` must be text")
+        yield naming.ref(found, source=source or None, where=where)

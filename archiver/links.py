@@ -1,0 +1,95 @@
+"""Where the renditions of one task are just now: the provider is asked again when links die."""
+
+from __future__ import annotations
+
+from archiver.contracts import Provider
+from archiver.errors import DeadLinkError, PassingError, ProviderError, TaskNotFoundError
+from archiver.fetch import Link
+from archiver.model import Asset, Progress, Rendition, Task
+
+MOST_RENEWALS = 8
+
+
+class Links:
+    """The links of one task during one pass.
+
+    One new answer serves all of its assets; a provider that gives the same links again is not asked
+    a third time.
+    """
+
+    def __init__(self, provider: Provider, task: Task) -> None:
+        self._provider = provider
+        self._task = task
+        self._answers = 0
+        self._same_again = False
+        self._given: dict[tuple[str, int, str], int] = {}
+
+    def link(self, asset: Asset, rendition: Rendition) -> Link:
+        """Return a rendition's link, asking for it where the provider gives it only on demand.
+
+        Raises:
+            DeadLinkError: There is none.
+        """
+        self._given[_key(asset, rendition)] = self._answers
+        newest = self._newest(asset, rendition) or rendition
+        if newest.url is None:
+            newest = self._provider.resolve(self._task, rendition)
+            return _link(newest, renewed=True)
+        return _link(newest, renewed=self._answers > 0)
+
+    def renew(self, asset: Asset, rendition: Rendition, dead: Link) -> Link | None:
+        """Return another link for a dead one; `None` when the provider has none.
+
+        Raises:
+            PassingError, KeyRefusedError: The provider cannot be asked now.
+        """
+        if rendition.url is None:
+            newest = self._provider.resolve(self._task, rendition)
+            return None if newest.url == dead.url else _link(newest, renewed=True)
+        if self._given.get(_key(asset, rendition), 0) == self._answers:
+            self._ask_again()
+        self._given[_key(asset, rendition)] = self._answers
+        found = self._newest(asset, rendition)
+        if found is None or found.url is None or found.url == dead.url:
+            return None
+        return _link(found, renewed=True)
+
+    def _ask_again(self) -> None:
+        if self._same_again or self._answers >= MOST_RENEWALS:
+            return
+        try:
+            task = self._provider.get_task(self._task.ref.task_id)
+        except TaskNotFoundError:
+            self._same_again = True
+            return
+        except ProviderError as error:
+            if error.fatal:
+                raise
+            raise PassingError(
+                f"its link could not be renewed: {error.message}", code=error.code
+            ) from None
+        self._answers += 1
+        self._same_again = _urls(task) == _urls(self._task)
+        if task.progress is Progress.FINISHED:
+            self._task = task
+
+    def _newest(self, asset: Asset, rendition: Rendition) -> Rendition | None:
+        found = self._task.asset(asset.role, asset.index)
+        for other in found.renditions if found else ():
+            if other.name == rendition.name:
+                return other
+        return None
+
+
+def _key(asset: Asset, rendition: Rendition) -> tuple[str, int, str]:
+    return asset.role, asset.index, rendition.name
+
+
+def _link(rendition: Rendition, *, renewed: bool) -> Link:
+    if rendition.url is None:
+        raise DeadLinkError("the provider gives no link for it", code="unavailable")
+    return Link(url=rendition.url, expires_at=rendition.expires_at, renewed=renewed)
+
+
+def _urls(task: Task) -> list[str | None]:
+    return [rendition.url for asset in task.assets for rendition in asset.renditions]

@@ -1,0 +1,72 @@
+"""Finish what a killed run left: from the journal and the bytes that are there, without network."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime
+
+from archiver import layout
+from archiver.catalog import Catalog, JournalEntry, TaskRow
+from archiver.contracts import Store
+from archiver.manifest import AssetRecord, Manifest, Missing
+
+
+def recover(row: TaskRow, catalog: Catalog, store: Store, *, now: datetime) -> Manifest | None:
+    """Write the manifest that a killed run did not come to write.
+
+    Every object of the journal's draft is hashed again; a complete part that never got its name
+    gets it. What is not there is `missing` in the manifest.
+
+    Returns:
+        The manifest that is in the store now; `None` when there was nothing to recover.
+    """
+    for entry in catalog.journal(row.ref):
+        return _recover(entry, catalog, store, now)
+    return None
+
+
+def _recover(entry: JournalEntry, catalog: Catalog, store: Store, now: datetime) -> Manifest | None:
+    draft = Manifest.parse(entry.draft)
+    key = f"{entry.path}/{layout.MANIFEST_NAME}"
+    data = store.read_document(key)
+    held = None if data is None else Manifest.parse(data)
+    if held is not None and set(draft.assets) <= set(held.assets):
+        store.clean(entry.path)
+        return held
+    before = {record.path: record for record in held.assets} if held else {}
+    there: list[AssetRecord] = []
+    lost: list[Missing] = []
+    for record in draft.assets:
+        if before.get(record.path) == record or _is_there(entry.path, record, store):
+            there.append(record)
+        else:
+            lost.append(
+                Missing(role=record.role, index=record.index, code="lost", next_attempt_at=now)
+            )
+    if held is not None and lost:
+        # What was to replace something is not there: what it was to replace still is.
+        store.clean(entry.path)
+        catalog.drop_journal(entry.ref)
+        return held
+    manifest = replace(draft, assets=tuple(there), missing=(*draft.missing, *lost), updated_at=now)
+    store.clean(entry.path)
+    if not manifest.has_main:
+        catalog.drop_journal(entry.ref)
+        return None
+    store.put_document(key, manifest.to_bytes())
+    kept = {record.path for record in there}
+    store.delete(f"{entry.path}/{path}" for path in before if path not in kept)
+    return manifest
+
+
+def _is_there(folder: str, record: AssetRecord, store: Store) -> bool:
+    """Whether an object's bytes are in the store, under their final name in the end."""
+    stem = layout.asset_stem(record.role, record.index)
+    if store.adopt_part(folder, stem, record.path, sha256=record.sha256) is not None:
+        return True
+    found = store.stat(f"{folder}/{record.path}")
+    if found is None or found.size_bytes != record.size_bytes:
+        return False
+    with store.open(f"{folder}/{record.path}") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256

@@ -1,0 +1,152 @@
+"""What a command works with: one configuration's store, catalog, sources, clock, and their guards.
+
+Reading commands take no lock. Writing ones go through `Session.writing`: the store is tried and
+its identity compared before anything is changed and before any provider is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver import layout
+from archiver.bookkeeping import Rules
+from archiver.catalog import Catalog
+from archiver.config import Config
+from archiver.contracts import Clock, Prober, Store
+from archiver.errors import LockedError, StoreError, WrongStoreError
+from archiver.manifest import StoreIdentity
+from archiver.pipeline import Pipeline
+from archiver.redaction import Redactor
+
+STORE_ID = "store_id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """All the parts of one command, put together by `app`.
+
+    Attributes:
+        pipelines: By the name of the source.
+        interrupt: Makes the clock say "stop" to every worker.
+        dry_run: Ask the API for documents and touch nothing else.
+    """
+
+    config: Config
+    store: Store
+    catalog: Catalog
+    clock: Clock
+    prober: Prober
+    pipelines: Mapping[str, Pipeline]
+    redactor: Redactor
+    rules: Rules
+    interrupt: Callable[[], None]
+    dry_run: bool = False
+
+    @contextmanager
+    def writing(
+        self, sources: Collection[str], *, adopt: Callable[[Session], object]
+    ) -> Iterator[None]:
+        """Hold the locks of these sources and of the store, with the right store at hand.
+
+        Args:
+            adopt: Called when the catalog is new and the store is not: rebuilds the catalog.
+
+        Raises:
+            LockedError: Another run is at work.
+            WrongStoreError: Not the store that the catalog knows.
+            StoreError: The store cannot be used.
+        """
+        with ExitStack() as held:
+            if self.dry_run:
+                self._identity()
+                yield
+                return
+            for source in sorted(sources):
+                held.enter_context(source_lock(self.config.state_dir, source))
+            found = self._identity()
+            held.enter_context(self.store.lock())
+            self.store.check()
+            if self.catalog.fact(STORE_ID) is None:
+                if found is None:
+                    found = StoreIdentity(id=str(uuid.uuid4()), created_at=self.clock.now())
+                    self.store.put_document(layout.STORE_KEY, found.to_bytes())
+                else:
+                    adopt(self)
+                self.catalog.remember_fact(STORE_ID, found.id)
+            yield
+
+    def _identity(self) -> StoreIdentity | None:
+        """Return what the store says it is, if that is what the catalog expects."""
+        known = self.catalog.fact(STORE_ID)
+        found = read_identity(self.store)
+        if known is not None and found is None:
+            raise WrongStoreError(
+                f"{self.store.label} is not the archive that the catalog knows:"
+                f" {layout.STORE_KEY} is missing. Is the disk mounted, is the bucket right?"
+                " Nothing was written"
+            )
+        if known is not None and found is not None and found.id != known:
+            raise WrongStoreError(
+                f"{self.store.label} is another archive than the one that the catalog in"
+                f" {self.config.state_dir} belongs to; for a new archive use a state_dir of its"
+                " own. Nothing was written"
+            )
+        return found
+
+    def check_identity(self) -> None:
+        """Raise `WrongStoreError` unless the store is the one that the catalog knows."""
+        self._identity()
+
+
+def read_identity(store: Store) -> StoreIdentity | None:
+    """Return a store's identity; `None` when it has none.
+
+    Raises:
+        StoreError: It cannot be read, or is of a newer format.
+    """
+    data = store.read_document(layout.STORE_KEY)
+    return None if data is None else StoreIdentity.parse(data)
+
+
+@contextmanager
+def source_lock(state_dir: Path, source: str) -> Iterator[None]:
+    """Hold a source's lock; the kernel lets go of it when the process dies.
+
+    Raises:
+        LockedError: Another run holds it; the message says which process, where that is known.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = state_dir / "locks"
+    owner = folder / f"{source}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder / f"{source}.lock")
+        held.acquire(timeout=0)
+    except Timeout:
+        raise LockedError(
+            f"another run{_owner_words(owner)} is at work on source {source}; nothing was changed"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"state_dir {state_dir} cannot be used: {error.strerror}", code="state_unusable"
+        ) from error
+    try:
+        owner.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        held.release()
+
+
+def _owner_words(owner: Path) -> str:
+    try:
+        return f" (process {int(json.loads(owner.read_text(encoding='utf-8'))['pid'])})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
