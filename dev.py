@@ -190,7 +190,7 @@ def prepare(*groups: str) -> None:
     """Make `.venv` hold the package and these dependency groups of `pyproject.toml`."""
     project = (ROOT / "pyproject.toml").read_bytes()
     facts = {
-        "python": sys.version,
+        "python": "{}.{}".format(*sys.version_info[:2]),
         "root": str(ROOT),
         "pyproject": hashlib.sha256(project).hexdigest(),
     }
