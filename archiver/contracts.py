@@ -333,7 +333,9 @@ class Store(Protocol):
 class Peek(Protocol):
     """Reads bytes of a file at an offset; `None` where they cannot be had any more."""
 
-    def __call__(self, offset: int, length: int) -> bytes | None: ...
+    def __call__(self, offset: int, length: int) -> bytes | None:
+        """Return exactly that range, or `None`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,7 +152,7 @@ class Draft:
     @property
     def has_main(self) -> bool:
         """Whether anything that was asked to be generated is stored."""
-        return any(not role.is_preview for role, _ in self._assets)
+        return self._with(self._base).has_main
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -167,13 +167,14 @@ class Draft:
 
     def manifest(self, *, now: datetime) -> Manifest:
         """Return the manifest as it would be if the task ended here."""
-        order = list(Role)
-        records = sorted(self._assets.values(), key=lambda r: (order.index(r.role), r.index))
         return replace(
-            self._base,
-            assets=tuple(records),
+            self._with(self._base),
             refused=tuple(self._refused.values()),
-            missing=self.missing,
             superseded=tuple(self._superseded),
             updated_at=now,
         )
+
+    def _with(self, base: Manifest) -> Manifest:
+        order = list(Role)
+        records = sorted(self._assets.values(), key=lambda r: (order.index(r.role), r.index))
+        return replace(base, assets=tuple(records), missing=self.missing)

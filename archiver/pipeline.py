@@ -36,12 +36,14 @@ class Wishes:
         refuse_mismatch: Take the next rendition when dimensions are a `mismatch`.
         unwatermarked_only: Archive no marked copy.
         again: Fetch what is archived already anew.
+        dry_run: Ask for documents and touch nothing else.
     """
 
     prefer: tuple[str, ...]
     refuse_mismatch: bool = False
     unwatermarked_only: bool = False
     again: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +73,10 @@ class Pipeline:
             KeyRefusedError, NoCreditError: The source must stop; the task stays as it is.
             StoreError, CatalogError, StoppedError: The run must end.
         """
-        recovered = recover(row, self.catalog, self.store, now=self.clock.now())
-        if recovered and not recovered.missing and not self.wishes.again:
-            return verdicts.archived(row, recovered, changed="recovered")
+        if not self.wishes.dry_run:
+            recovered = recover(row, self.catalog, self.store, now=self.clock.now())
+            if recovered and not recovered.missing and not self.wishes.again:
+                return verdicts.archived(row, recovered, changed="recovered")
         try:
             return self.provider.get_task(row.ref.task_id)
         except (ProviderError, PassingError) as error:
@@ -84,6 +87,8 @@ class Pipeline:
 
     def keep(self, task: Task, row: TaskRow) -> Outcome:
         """Archive what a finished task offers and the store does not hold yet."""
+        if self.wishes.dry_run:
+            return verdicts.planned(row, task, self.wishes.prefer)
         folder = self._folder(task, row)
         held = self._manifest(folder)
         if task.progress is not Progress.FINISHED:
@@ -167,7 +172,7 @@ class Pipeline:
                 break
             upload = self.store.begin(folder, layout.asset_stem(asset.role, asset.index))
             try:
-                fetched = self._fetch(asset, rendition, links, row, upload)
+                fetched = self.fetch(asset, rendition, links, row, upload)
                 wire_bytes += fetched.wire_bytes
                 self._check(rendition, fetched)
                 if record and record.sha256 == fetched.sha256:
@@ -187,9 +192,10 @@ class Pipeline:
             draft.miss(asset, code=verdicts.UNAVAILABLE, next_attempt_at=when)
         return wire_bytes
 
-    def _fetch(
+    def fetch(
         self, asset: Asset, rendition: Rendition, links: Links, row: TaskRow, upload: Upload
     ) -> Fetched:
+        """Bring one rendition into an upload, whole, probed and sealed."""
         content = rendition.content
         wanted = Wanted(
             role=asset.role,

@@ -11,6 +11,8 @@ from archiver.catalog import Catalog, JournalEntry, TaskRow
 from archiver.contracts import Store
 from archiver.manifest import AssetRecord, Manifest, Missing
 
+READ_BYTES = 1 << 20
+
 
 def recover(row: TaskRow, catalog: Catalog, store: Store, *, now: datetime) -> Manifest | None:
     """Write the manifest that a killed run did not come to write.
@@ -68,5 +70,17 @@ def _is_there(folder: str, record: AssetRecord, store: Store) -> bool:
     found = store.stat(f"{folder}/{record.path}")
     if found is None or found.size_bytes != record.size_bytes:
         return False
-    with store.open(f"{folder}/{record.path}") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+    return sha256_of(store, f"{folder}/{record.path}") == record.sha256
+
+
+def sha256_of(store: Store, key: str) -> str:
+    """Return the digest of an object's bytes, read from the store.
+
+    Raises:
+        DamageError: It is not there.
+    """
+    digest = hashlib.sha256()
+    with store.open(key) as file:
+        while chunk := file.read(READ_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

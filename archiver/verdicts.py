@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from archiver import policy
+from archiver import layout, policy
 from archiver.catalog import TaskRow
 from archiver.draft import Draft
 from archiver.errors import (
@@ -84,6 +84,19 @@ def unfinished(row: TaskRow, task: Task, held: Manifest | None) -> Outcome:
         ),
     }.get(task.progress, (State.WAITING, None))
     return replace(_of_task(row, task, state), fault=fault)
+
+
+def planned(row: TaskRow, task: Task, prefer: tuple[str, ...]) -> Outcome:
+    """What would be done, for a dry run."""
+    if task.progress is not Progress.FINISHED:
+        return unfinished(row, task, None)
+    best = [
+        f"{layout.asset_stem(asset.role, asset.index)} from {ranked[0].name}"
+        for asset in task.assets
+        if (ranked := policy.rank(asset, prefer))
+    ]
+    words = "would fetch " + ", ".join(best[:20]) if best else "the answer holds no link to a file"
+    return replace(_of_task(row, task, State.QUEUED), notes=(*task.warnings, words))
 
 
 def _of_task(row: TaskRow, task: Task, state: State) -> Outcome:

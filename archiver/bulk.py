@@ -1,0 +1,226 @@
+"""`archive`: these tasks, now; and what every run shares: the tally, the queue in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from archiver import layout
+from archiver.bookkeeping import settle
+from archiver.catalog import TaskRow, encode_time
+from archiver.errors import ArchiverError, StoppedError
+from archiver.model import JsonObject, Outcome, State, TaskRef
+from archiver.policy import ExitCode, Tally, exit_code, exit_code_of, outcome_exit
+from archiver.recovery import recover
+from archiver.reindex import reindex
+from archiver.runner import Limits, Report, Runner
+from archiver.session import Session
+from archiver.verdicts import archived, fault_of
+
+FIRST_POLL_S = 2.0
+LONGEST_POLL_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """How a command that archives went.
+
+    Attributes:
+        nightly: Which of the contract's two ways of counting holds.
+        failure: What ended it before its end: the store, the catalog.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    report: Report = field(default_factory=Report)
+    nightly: bool = False
+    failure: ArchiverError | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The one code that says it all."""
+        facts = set(outcome_exit(self.tally, nightly=self.nightly))
+        if self.failure is not None:
+            facts.add(exit_code_of(self.failure))
+        if self.report.refused_keys:
+            facts.add(ExitCode.KEY_REFUSED)
+        if self.report.stopped_by in ("max_duration", "max_bytes"):
+            facts.add(ExitCode.LIMIT)
+        if self.report.bugs:
+            facts.add(ExitCode.BUG)
+        return exit_code(facts)
+
+
+OnOutcome = Callable[[Outcome, TaskRow], None]
+
+
+def archive(
+    session: Session,
+    refs: Iterable[TaskRef],
+    *,
+    workers: int,
+    limits: Limits,
+    wait_s: float = 0.0,
+    again: bool = False,
+    on_start: Callable[[int], None] = lambda number: None,
+    on_outcome: OnOutcome = lambda outcome, row: None,
+) -> Result:
+    """Archive these tasks; each once, however often it is named.
+
+    Args:
+        wait_s: Poll tasks that are not finished yet for so long.
+        again: Fetch archived ones anew.
+        on_start: Gets the number of tasks that there is work for.
+
+    Raises:
+        LockedError, StoreError, CatalogError, UsageError: Nothing, or nothing more, can be done.
+    """
+    catalog, result = session.catalog, Result()
+    number = catalog.ask(refs)
+    with session.writing(catalog.asked_sources(), adopt=reindex):
+        if not session.dry_run:
+            catalog.queue_asked(now=session.clock.now())
+        result.tally.ask(number)
+        counts = catalog.asked_counts()
+        result.tally.forgotten += counts.get(State.FORGOTTEN, 0)
+        skip = {State.FORGOTTEN}
+        if not again:
+            skip.add(State.ARCHIVED)
+            result.tally.already += counts.get(State.ARCHIVED, 0)
+        on_start(number - sum(counts.get(state, 0) for state in skip))
+        runner = _runner(session, result, workers, limits, on_outcome)
+        with closing_books(session, result):
+            runner.run(_asked_rows(session, skip))
+            _wait(session, runner, result, wait_s)
+    return result
+
+
+@contextmanager
+def closing_books(session: Session, result: Result) -> Iterator[None]:
+    """Whatever ends the work within: the numbers add up, and the queue is in the store."""
+    try:
+        yield
+        recover_others(session)
+    except StoppedError:
+        result.report.stopped_by = "signal"
+    except ArchiverError as error:
+        if not error.fatal:
+            raise
+        result.failure = error
+    result.tally.leave(result.tally.asked - result.tally.answered)
+    for faulty in result.report.faulty_sources.values():
+        result.tally.add_source_fault(fault_of(faulty))
+    if session.dry_run:
+        return
+    try:
+        save_queue(session)
+    except ArchiverError as error:
+        result.failure = result.failure or error
+
+
+def _runner(
+    session: Session, result: Result, workers: int, limits: Limits, on_outcome: OnOutcome
+) -> Runner:
+    def note(outcome: Outcome, row: TaskRow) -> None:
+        told = outcome if session.dry_run else replace(outcome, state=row.state)
+        now = session.clock.now()
+        result.tally.add(told, first_seen_at=row.first_seen_at, now=now)
+        on_outcome(told, row)
+
+    runner = Runner(
+        pipelines=session.pipelines,
+        catalog=session.catalog,
+        clock=session.clock,
+        workers=workers,
+        rules=session.rules,
+        limits=limits,
+        interrupt=session.interrupt,
+        on_outcome=note,
+        dry_run=session.dry_run,
+    )
+    result.report = runner.report
+    return runner
+
+
+def _asked_rows(session: Session, skip: Iterable[State]) -> Iterator[TaskRow]:
+    now = session.clock.now()
+    for ref in session.catalog.asked(skip=skip):
+        row = session.catalog.row(ref)
+        yield row or TaskRow(ref=ref, state=State.QUEUED, first_seen_at=now)
+
+
+def _wait(session: Session, runner: Runner, result: Result, wait_s: float) -> None:
+    """Poll what is waiting until it is done or the time is over."""
+    clock, tally = session.clock, result.tally
+    ends_s = clock.monotonic() + wait_s
+    pause_s = FIRST_POLL_S
+    others = [state for state in State if state is not State.WAITING]
+    while tally.waiting and not result.report.stopped_by and not session.dry_run:
+        left_s = ends_s - clock.monotonic()
+        if left_s <= 0:
+            return
+        clock.sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+        waiting = list(_asked_rows(session, others))
+        tally.waiting -= len(waiting)
+        runner.run(iter(waiting))
+        if tally.asked > tally.answered:  # stopped in the middle: they wait still
+            tally.waiting += tally.asked - tally.answered - tally.queued
+
+
+def recover_others(session: Session) -> None:
+    """Finish what killed runs left of tasks that this run was not asked for."""
+    if session.dry_run:
+        return
+    for entry in session.catalog.journal():
+        row = session.catalog.row(entry.ref)
+        if row is None or entry.ref.source not in session.pipelines:
+            continue
+        now = session.clock.now()
+        manifest = recover(row, session.catalog, session.store, now=now)
+        if manifest is not None:
+            outcome = archived(row, manifest, changed="recovered", path=entry.path)
+            settled, what = settle(row, outcome, now=now, rules=session.rules)
+            session.catalog.put(settled, what=what, at=now)
+
+
+def save_queue(session: Session) -> None:
+    """Write what is not archived yet into the store, so that it survives a lost catalog."""
+    rows = session.catalog.rows("state NOT IN ('archived', 'forgotten')")
+    first = next(rows, None)
+    if first is None:
+        session.store.delete([layout.PENDING_KEY])
+        return
+    folder, _, name = layout.PENDING_KEY.rpartition("/")
+    upload = session.store.begin(folder, name.partition(".")[0])
+    try:
+        upload.restart()
+        upload.identify(name, "application/jsonl", {})
+        upload.write(_queue_line(first))
+        for row in rows:
+            upload.write(_queue_line(row))
+        upload.seal()
+        upload.publish(sha256="")
+    except BaseException:
+        upload.discard()
+        raise
+
+
+def _queue_line(row: TaskRow) -> bytes:
+    line: JsonObject = {
+        "source": row.ref.source,
+        "task_id": row.ref.task_id,
+        "state": row.state.value,
+        "first_seen_at": encode_time(row.first_seen_at),
+        "next_attempt_at": encode_time(row.next_attempt_at),
+        "attempts": row.attempts,
+        "path": row.path,
+        "prompt": row.prompt,
+        "created_at": encode_time(row.created_at),
+        "provider_task_id": row.provider_task_id,
+        "error": {"code": row.fault.code, "message": row.fault.message} if row.fault else None,
+        "verdict_code": row.verdict_code,
+        "verdict_at": encode_time(row.verdict_at),
+    }
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
