@@ -34,9 +34,11 @@ class DocumentError(DamageError):
     """
 
     code = "bad_document"
+    noun = "document"
+    """What it is about, in front of every message."""
 
     def __init__(self, message: str, *, is_newer: bool = False) -> None:
-        super().__init__(message, code="newer_document" if is_newer else None)
+        super().__init__(f"{self.noun}: {message}", code="newer_document" if is_newer else None)
         self.is_newer = is_newer
 
 
@@ -92,9 +94,9 @@ def read_document(data: bytes, schema: str, error: type[DocumentError]) -> Field
     try:
         value: JsonValue = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
-        raise error("is nested too deeply") from None
+        raise error("nested too deeply") from None
     except ValueError as problem:  # also UnicodeDecodeError and JSONDecodeError
-        raise error(f"is not JSON in UTF-8: {printable(str(problem))[:200]}") from None
+        raise error(f"not JSON in UTF-8: {printable(str(problem))[:200]}") from None
     _check_values(value, error)
     fields = Fields(value, "", error)
     found = fields.text("schema")
@@ -104,7 +106,7 @@ def read_document(data: bytes, schema: str, error: type[DocumentError]) -> Field
         fields.fail("schema", f"must be {schema}")
     if int(version) > int(expected_version):
         raise error(
-            f"is of a newer version ({printable(found)}; this archiver reads {schema}); "
+            f"of a newer version ({printable(found)}; this archiver reads {schema}); "
             "it was left as it is: use a newer archiver",
             is_newer=True,
         )
@@ -127,13 +129,13 @@ def _check_values(value: JsonValue, error: type[DocumentError]) -> None:
             elif isinstance(item, list):
                 inner += item
             elif isinstance(item, float) and not math.isfinite(item):
-                raise error("holds a number out of range")
+                raise error("a number is out of range")
             elif isinstance(item, str) and _SURROGATE.search(item):
-                raise error("holds half a character (a lone surrogate)")
+                raise error("a text holds half a character (a lone surrogate)")
         level = inner
         if not level:
             return
-    raise error(f"is nested deeper than {MAX_DEPTH} levels")
+    raise error(f"nested deeper than {MAX_DEPTH} levels")
 
 
 class Fields:
@@ -145,7 +147,7 @@ class Fields:
         self._where = where
         self._error = error
         if not isinstance(value, dict):
-            raise error(f"{where or 'the document'} must be an object")
+            raise error(f"{where or 'all of it'} must be an object")
         self._left: JsonObject = dict(value)
 
     def fail(self, name: str, what: str) -> NoReturn:

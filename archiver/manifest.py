@@ -10,7 +10,6 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import resources
 
 from archiver.documents import DocumentError, format_time, read_document, write_document
 from archiver.model import JsonObject, JsonValue, Role, TaskRef
@@ -44,12 +43,14 @@ class ManifestError(DocumentError):
     """A manifest cannot be read; `is_newer` tells one of a later version, never overwritten."""
 
     code = "bad_manifest"
+    noun = "manifest"
 
 
 class StoreDocumentError(DocumentError):
     """The store's identity or a tombstone cannot be read."""
 
     code = "bad_store_document"
+    noun = "document of the store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ class Manifest:
                 extra=fields.extra(),
             )
         except ValueError as problem:  # a record's own guard
-            raise ManifestError(f"has a wrong value: {problem}") from None
+            raise ManifestError(f"{problem}") from None
 
     def to_json(self) -> JsonObject:
         """Return the document.
@@ -214,6 +215,8 @@ class Manifest:
 
 def schema() -> JsonObject:
     """Return the JSON Schema (draft 2020-12) of a manifest."""
+    from importlib import resources  # slow to import, and needed here only
+
     file = resources.files("archiver") / "schemas" / "manifest-1.schema.json"
     loaded: JsonObject = json.loads(file.read_text("utf-8"))
     return loaded
