@@ -67,7 +67,7 @@ def parse_time(text: str) -> datetime | None:
 
 def finite(value: float | None) -> float | None:
     """Return a number that JSON can hold, or `None`."""
-    return value if value is not None and math.isfinite(value) else None
+    return value if value is not None and -math.inf < value < math.inf else None
 
 
 def write_document(value: JsonObject) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard
 
@@ -62,7 +62,7 @@ def compare_dimensions(
         return Dimensions.MATCH
     if (width, height) == (actual_height, actual_width):
         return Dimensions.SWAPPED
-    if actual_width >= actual_height:
+    if (actual_width, width) >= (actual_height, height):
         other, measure, actual_other, actual_measure = height, width, actual_height, actual_width
     else:
         other, measure, actual_other, actual_measure = width, height, actual_width, actual_height
@@ -84,4 +84,4 @@ def compare_duration(declared_s: float | None, actual_s: float | None) -> Durati
 
 
 def _is_length(value: float | None) -> TypeGuard[float]:
-    return value is not None and 0 < value < math.inf
+    return value is not None and 0 < value <= sys.float_info.max
