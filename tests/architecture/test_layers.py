@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,33 +57,43 @@ def test_no_import_is_excused() -> None:
     assert contracts["layers"]["exhaustive"] is True
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "broken"),
-    [
-        ("model.py", "from archiver import contracts", DOWN),
-        ("contracts.py", "import archiver.stores", DOWN),
-        ("errors.py", "def late():\n    import archiver.catalog\n", DOWN),
-        ("providers/one.py", "import archiver.stores", DOWN),
-        ("stores/one.py", "import archiver.catalog", DOWN),
-        ("catalog/rows.py", "import archiver.gateway", DOWN),
-        ("surplus.py", "import archiver.model", DOWN),
-        ("providers/one.py", "import archiver.providers.two", PARTS),
-        ("stores/one.py", "import archiver.stores.two", PARTS),
-        ("model.py", "import archiver.errors", CYCLES),
-    ],
-)
-def test_a_wrong_import_is_found(copy: Path, module: str, line: str, broken: str) -> None:
-    """An import that goes up or sideways, a circle and an unnamed module each break a contract."""
-    append(copy / "archiver" / "providers" / "two.py", "")
-    append(copy / "archiver" / "stores" / "two.py", "")
-    append(copy / "archiver" / "errors.py", "import archiver.model" if broken == CYCLES else "")
-    append(copy / "archiver" / module, line)
+def test_wrong_imports_are_found(copy: Path) -> None:
+    """An import that goes up or sideways breaks a contract, and so does a circle."""
+    down = {
+        "model": "contracts",
+        "contracts": "stores",
+        "providers.one": "stores",
+        "stores.one": "catalog",
+        "fetch": "catalog",
+        "catalog.rows": "gateway",
+    }
+    sideways = {"providers.one": "providers.two", "stores.one": "stores.two"}
+    circle = {"policy": "layout", "layout": "policy"}
+    for folder in ("providers", "stores"):
+        append(copy, f"{folder}.two", "")
+    for wrong in (down, sideways, circle):
+        for importer, imported in wrong.items():
+            append(copy, importer, f"def late():\n    import archiver.{imported}")
     checked = lint(copy)
     assert checked.returncode == 1, checked.stdout + checked.stderr
-    assert f"{broken} BROKEN" in checked.stdout
+    for name in (DOWN, PARTS, CYCLES):
+        assert f"{name} BROKEN" in checked.stdout
+    for importer, imported in {**down, **sideways}.items():
+        assert f"archiver.{importer} -> archiver.{imported}" in checked.stdout
+    assert re.search(r"\.policy -> \.layout|\.layout -> \.policy", checked.stdout)
 
 
-def append(path: Path, line: str) -> None:
-    """Add a line to a module, which need not be there."""
-    with path.open("a") as module:
-        module.write(f"\n{line}\n")
+def test_a_module_without_a_layer_is_found(copy: Path) -> None:
+    """A new module must be given its place in the contract."""
+    append(copy, "surplus", "")
+    checked = lint(copy)
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    assert f"{DOWN} BROKEN" in checked.stdout
+    assert "- archiver.surplus" in checked.stdout
+
+
+def append(copy: Path, module: str, lines: str) -> None:
+    """Add lines to a module of the copy; it need not be there."""
+    path = copy / "archiver" / f"{module.replace('.', '/')}.py"
+    with path.open("a") as file:
+        file.write(f"\n{lines}\n")
