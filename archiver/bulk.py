@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +12,7 @@ from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow, encode_time
 from archiver.errors import ArchiverError, StoppedError
 from archiver.model import JsonObject, Outcome, State, TaskRef
+from archiver.pipeline import Pipeline
 from archiver.policy import ExitCode, Tally, exit_code, exit_code_of, outcome_exit
 from archiver.recovery import recover
 from archiver.reindex import reindex
@@ -78,7 +79,9 @@ def archive(
     """
     catalog, result = session.catalog, Result()
     number = catalog.ask(refs)
-    with session.writing(catalog.asked_sources(), adopt=reindex):
+    sources = catalog.asked_sources()
+    pipelines = session.open_sources(sources)
+    with session.writing(sources, adopt=reindex):
         if not session.dry_run:
             catalog.queue_asked(now=session.clock.now())
         result.tally.ask(number)
@@ -89,19 +92,19 @@ def archive(
             skip.add(State.ARCHIVED)
             result.tally.already += counts.get(State.ARCHIVED, 0)
         on_start(number - sum(counts.get(state, 0) for state in skip))
-        runner = _runner(session, result, workers, limits, on_outcome)
-        with closing_books(session, result):
+        runner = make_runner(session, pipelines, result, workers, limits, on_outcome)
+        with closing_books(session, result, sources):
             runner.run(_asked_rows(session, skip))
             _wait(session, runner, result, wait_s)
     return result
 
 
 @contextmanager
-def closing_books(session: Session, result: Result) -> Iterator[None]:
+def closing_books(session: Session, result: Result, sources: Collection[str]) -> Iterator[None]:
     """Whatever ends the work within: the numbers add up, and the queue is in the store."""
     try:
         yield
-        recover_others(session)
+        recover_others(session, sources)
     except StoppedError:
         result.report.stopped_by = "signal"
     except ArchiverError as error:
@@ -119,9 +122,16 @@ def closing_books(session: Session, result: Result) -> Iterator[None]:
         result.failure = result.failure or error
 
 
-def _runner(
-    session: Session, result: Result, workers: int, limits: Limits, on_outcome: OnOutcome
+def make_runner(
+    session: Session,
+    pipelines: Mapping[str, Pipeline],
+    result: Result,
+    workers: int,
+    limits: Limits,
+    on_outcome: OnOutcome,
 ) -> Runner:
+    """Return a runner whose outcomes are counted in the result before `on_outcome` sees them."""
+
     def note(outcome: Outcome, row: TaskRow) -> None:
         told = outcome if session.dry_run else replace(outcome, state=row.state)
         now = session.clock.now()
@@ -129,7 +139,7 @@ def _runner(
         on_outcome(told, row)
 
     runner = Runner(
-        pipelines=session.pipelines,
+        pipelines=pipelines,
         catalog=session.catalog,
         clock=session.clock,
         workers=workers,
@@ -169,13 +179,13 @@ def _wait(session: Session, runner: Runner, result: Result, wait_s: float) -> No
             tally.waiting += tally.asked - tally.answered - tally.queued
 
 
-def recover_others(session: Session) -> None:
+def recover_others(session: Session, sources: Collection[str]) -> None:
     """Finish what killed runs left of tasks that this run was not asked for."""
     if session.dry_run:
         return
     for entry in session.catalog.journal():
         row = session.catalog.row(entry.ref)
-        if row is None or entry.ref.source not in session.pipelines:
+        if row is None or entry.ref.source not in sources:
             continue
         now = session.clock.now()
         manifest = recover(row, session.catalog, session.store, now=now)

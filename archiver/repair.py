@@ -2,16 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from archiver import layout
+from archiver.audit import Verified
+from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
-from archiver.errors import NotMediaError, RenditionError
+from archiver.errors import (
+    KeyRefusedError,
+    NoCreditError,
+    NotMediaError,
+    PassingError,
+    ProviderError,
+    RenditionError,
+)
 from archiver.links import Links
-from archiver.manifest import AssetRecord, Manifest
+from archiver.manifest import AssetRecord
 from archiver.model import Asset, Rendition, State
 from archiver.pipeline import Pipeline
+from archiver.session import Session
+
+log = logging.getLogger("archiver")
+
+
+class Repairs:
+    """Tries to make what `verify` finds damaged whole: call it with a result.
+
+    Args:
+        session: Holds the locks.
+        pipelines: By the name of the source.
+
+    Attributes:
+        key_refused: A provider refused the key; its other tasks were not asked for.
+    """
+
+    def __init__(self, session: Session, pipelines: Mapping[str, Pipeline]) -> None:
+        self._session = session
+        self._pipelines = pipelines
+        self._refused: set[str] = set()
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether a provider refused a key."""
+        return bool(self._refused)
+
+    def __call__(self, verified: Verified) -> bool:
+        """Repair one task; tell whether it is whole now."""
+        row, source = verified.row, verified.row.ref.source
+        if source in self._refused or source not in self._pipelines:
+            return False
+        pipeline = self._pipelines[source]
+        try:
+            if verified.manifest is None:
+                return self._rebuild(pipeline, row)
+            damaged = tuple(damage.record for damage in verified.damages if damage.record)
+            whole = repair_files(pipeline, row, damaged)
+        except (KeyRefusedError, NoCreditError):
+            self._refused.add(source)
+            return False
+        except (ProviderError, PassingError) as error:
+            log.warning("%s cannot be repaired now: %s", row.ref, error.message)
+            return False
+        if whole:
+            folder = row.path or ""
+            manifest_key = f"{folder}/{layout.MANIFEST_NAME}"
+            # Writing the manifest again makes the repaired files' names durable.
+            self._session.store.put_document(manifest_key, verified.manifest.to_bytes())
+            self._session.catalog.mark_verified(row, now=self._session.clock.now(), fault=None)
+        return whole
+
+    def _rebuild(self, pipeline: Pipeline, row: TaskRow) -> bool:
+        """Archive a task anew whose manifest is lost."""
+        outcome = pipeline.archive(replace(row, state=State.RETRY))
+        now = self._session.clock.now()
+        settled, what = settle(row, outcome, now=now, rules=self._session.rules)
+        if outcome.state is State.ARCHIVED:
+            self._session.catalog.put(settled, what=what, at=now)
+        return outcome.state is State.ARCHIVED
 
 
 def repair_files(pipeline: Pipeline, row: TaskRow, damaged: tuple[AssetRecord, ...]) -> bool:
@@ -25,7 +94,10 @@ def repair_files(pipeline: Pipeline, row: TaskRow, damaged: tuple[AssetRecord, .
     """
     task = pipeline.provider.get_task(row.ref.task_id)
     links = Links(pipeline.provider, task)
-    return all([_repair_file(pipeline, row, links, task.assets, record) for record in damaged])
+    whole = True
+    for record in damaged:
+        whole = _repair_file(pipeline, row, links, task.assets, record) and whole
+    return whole
 
 
 def _repair_file(
@@ -63,16 +135,3 @@ def _candidates(
         if (asset.role, asset.index) == (record.role, record.index):
             for rendition in sorted(asset.renditions, key=lambda r: r.name != record.rendition):
                 yield asset, rendition
-
-
-def rebuild_task(pipeline: Pipeline, row: TaskRow) -> Manifest | None:
-    """Archive a task anew whose manifest is lost; `None` if it could not be done.
-
-    Raises:
-        ProviderError: The key was refused.
-    """
-    outcome = pipeline.archive(replace(row, state=State.RETRY))
-    if outcome.state is not State.ARCHIVED:
-        return None
-    data = pipeline.store.read_document(f"{outcome.path}/{layout.MANIFEST_NAME}")
-    return None if data is None else Manifest.parse(data)

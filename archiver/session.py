@@ -32,7 +32,7 @@ class Session:
     """All the parts of one command, put together by `app`.
 
     Attributes:
-        pipelines: By the name of the source.
+        open_sources: Makes the pipelines of these sources, by name; it needs their keys.
         interrupt: Makes the clock say "stop" to every worker.
         dry_run: Ask the API for documents and touch nothing else.
     """
@@ -42,7 +42,7 @@ class Session:
     catalog: Catalog
     clock: Clock
     prober: Prober
-    pipelines: Mapping[str, Pipeline]
+    open_sources: Callable[[Collection[str]], Mapping[str, Pipeline]]
     redactor: Redactor
     rules: Rules
     interrupt: Callable[[], None]

@@ -1,0 +1,243 @@
+"""The composition root: which providers and stores there are, and how a session is put together."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import archiver
+from archiver.bookkeeping import Rules
+from archiver.catalog import Catalog
+from archiver.config import Config, SourceConfig, resolve_headers, resolve_secret
+from archiver.contracts import Clock, Store
+from archiver.errors import ConfigError
+from archiver.pipeline import Pipeline, Wishes
+from archiver.redaction import Redactor
+from archiver.session import Session
+from archiver.transport.clock import SystemClock
+
+PROVIDERS: Mapping[str, str] = {
+    "luma": "archiver.providers.luma:LumaProvider",
+}
+"""Where each provider's class is; loaded when a source needs it."""
+
+CATALOG_NAME = "catalog.db"
+
+
+def provider_names() -> tuple[str, ...]:
+    """Return the providers that a configuration may name, installed ones included."""
+    return (*PROVIDERS, *(point.name for point in entry_points(group="archiver.providers")))
+
+
+def provider_class(name: str) -> Any:
+    """Return a provider's class: called with a source's name and its `Api`.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if name in PROVIDERS:
+        module, _, attribute = PROVIDERS[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for point in entry_points(group="archiver.providers", name=name):
+        return point.load()
+    raise ConfigError(f"no provider is called {name!r}; known: {', '.join(provider_names())}")
+
+
+def bearer(key: str | None, secret: str | None) -> Callable[[], Mapping[str, str]]:
+    """Return what makes the headers of a request: a bearer token, if there is a key."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return lambda: headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a command wants of its session.
+
+    Attributes:
+        read_only: Open the catalog for reading; it need not exist.
+        dry_run: Ask the API for documents and touch nothing else.
+    """
+
+    again: bool = False
+    unwatermarked_only: bool = False
+    read_only: bool = False
+    dry_run: bool = False
+
+
+def open_store(config: Config, *, clock: Clock, environ: Mapping[str, str]) -> Store:
+    """Return the store that the configuration names; nothing is asked of it yet."""
+    if not config.store.is_s3:
+        from archiver.stores.local import LocalStore
+
+        return LocalStore(config.store.root, min_free_bytes=config.store.min_free_bytes)
+    from archiver.stores.s3 import Credentials, connect
+
+    key_id = resolve_secret(config.store.s3, "access_key_id", environ)
+    secret = resolve_secret(config.store.s3, "secret_access_key", environ)
+    token = resolve_secret(config.store.s3, "session_token", environ)
+    credentials = None
+    if key_id and secret:
+        credentials = Credentials(
+            access_key_id=key_id.reveal(),
+            secret_access_key=secret.reveal(),
+            session_token=token.reveal() if token else None,
+        )
+    return connect(config.store, clock=clock, credentials=credentials)
+
+
+def open_catalog(state_dir: Path, options: Options) -> Catalog:
+    """Return the catalog; one in memory where there is none yet and none may be made."""
+    path = state_dir / CATALOG_NAME
+    if not (options.read_only or options.dry_run):
+        return Catalog(path)
+    return Catalog(path, read_only=True) if path.exists() else Catalog(None)
+
+
+@contextmanager
+def open_session(
+    config: Config,
+    *,
+    environ: Mapping[str, str],
+    options: Options | None = None,
+    clock: SystemClock | None = None,
+    redactor: Redactor | None = None,
+    note: Callable[[str], None] = lambda words: None,
+) -> Iterator[Session]:
+    """Put a session together; everything in it is closed at the end.
+
+    Args:
+        environ: Where keys named by variables are.
+        redactor: Learns every key that is used.
+        note: Takes remarks about the configuration for people.
+    """
+    options = options or Options()
+    clock = clock or SystemClock()
+    redactor = redactor or Redactor()
+    with ExitStack() as opened:
+        catalog = opened.enter_context(open_catalog(config.state_dir, options))
+        store = open_store(config, clock=clock, environ=environ)
+        workshop = _Workshop(config, environ, options, clock, redactor, note, store, catalog)
+        opened.callback(workshop.close)
+        yield Session(
+            config=config,
+            store=store,
+            catalog=catalog,
+            clock=clock,
+            prober=workshop.prober,
+            open_sources=workshop.open_sources,
+            redactor=redactor,
+            rules=Rules(
+                upgrade_for=config.download.upgrade_watermarked_for,
+                give_up_waiting_after=config.run.give_up_waiting_after,
+            ),
+            interrupt=workshop.interrupt,
+            dry_run=options.dry_run,
+        )
+
+
+class _Workshop:
+    """Makes what only some commands need: the transport, the pipelines, the prober."""
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        options: Options,
+        clock: SystemClock,
+        redactor: Redactor,
+        note: Callable[[str], None],
+        store: Store,
+        catalog: Catalog,
+    ) -> None:
+        from archiver.probe import MediaProber
+
+        self._config = config
+        self._environ = environ
+        self._options = options
+        self._clock = clock
+        self._redactor = redactor
+        self._note = note
+        self._store = store
+        self._catalog = catalog
+        self._transport: Any = None
+        self.prober = MediaProber()
+
+    def interrupt(self) -> None:
+        self._clock.stop("the run was stopped")
+        if self._transport is not None:
+            self._transport.stop()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def open_sources(self, names: Collection[str]) -> Mapping[str, Pipeline]:
+        by_name = {source.name: source for source in self._config.sources}
+        return {name: self._pipeline(by_name[name]) for name in names if name in by_name}
+
+    def _pipeline(self, source: SourceConfig) -> Pipeline:
+        from archiver.fetch import Fetcher
+        from archiver.layout import Template
+
+        provider_type = provider_class(source.provider)
+        key, secret = (
+            resolve_secret(source, which, self._environ, note=self._note)
+            for which in ("api_key", "secret_key")
+        )
+        headers = {name: value.reveal() for name, value in resolve_headers(source, self._environ)}
+        revealed = [value.reveal() if value else None for value in (key, secret)]
+        self._redactor.add(*(word for word in (*revealed, *headers.values()) if word))
+        authorize = getattr(provider_type, "authorize", bearer)
+        transport = self._open_transport()
+        api = transport.api(
+            base_url=source.base_url,
+            auth=authorize(*revealed),
+            headers=headers,
+            max_requests_per_second=source.max_requests_per_second,
+        )
+        download = self._config.download
+        return Pipeline(
+            provider=provider_type(source.name, api),
+            api=api,
+            store=self._store,
+            catalog=self._catalog,
+            fetcher=Fetcher(
+                downloads=transport.downloads(),
+                prober=self.prober,
+                max_size_bytes=download.max_size_bytes,
+            ),
+            template=Template.parse(self._config.store.path),
+            clock=self._clock,
+            redactor=self._redactor,
+            wishes=Wishes(
+                prefer=download.prefer,
+                refuse_mismatch=download.on_dimension_mismatch == "refuse",
+                unwatermarked_only=self._options.unwatermarked_only,
+                again=self._options.again,
+                dry_run=self._options.dry_run,
+            ),
+            version=archiver.__version__,
+        )
+
+    def _open_transport(self) -> Any:
+        if self._transport is None:
+            from archiver.transport import Proxies, Transport
+
+            download = self._config.download
+            self._transport = Transport(
+                clock=self._clock,
+                rng=random.Random(),
+                timeout_s=download.timeout_s,
+                max_attempts=download.max_attempts,
+                allow_private_addresses=self._config.network.allow_private_addresses,
+                max_rate_bytes=download.max_rate_bytes,
+                max_connections=4 * download.workers,
+                proxies=Proxies.from_environment(self._environ),
+            )
+        return self._transport

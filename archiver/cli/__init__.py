@@ -1,0 +1,90 @@
+"""The command line: from arguments to an exit code, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import archiver
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.platform == "win32":
+        sys.stderr.write("archiver runs on Linux and macOS; on Windows use WSL\n")
+        return 2
+    if arguments == ["--version"]:
+        sys.stdout.write(f"archiver {archiver.__version__}\n")
+        return 0
+    code = _guarded(arguments)
+    return _leave(code)
+
+
+def _guarded(arguments: list[str]) -> int:
+    import click
+
+    from archiver.cli.main import cli
+    from archiver.errors import ArchiverError, StoppedError
+
+    as_json = "--json" in arguments
+    try:
+        result = cli.main(args=arguments, prog_name="archiver", standalone_mode=False)
+    except click.exceptions.Exit as left:
+        return left.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return _failed(error.format_message(), "usage", 2, as_json=as_json, shown=True)
+    except (click.Abort, KeyboardInterrupt, StoppedError) as stopped:
+        code = 143 if "SIGTERM" in str(stopped) else 130
+        return _failed("stopped", "stopped", code, as_json=as_json)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ArchiverError as error:
+        from archiver.policy import exit_code_of
+
+        return _failed(error.message, error.code, int(exit_code_of(error)), as_json=as_json)
+    except Exception as error:  # noqa: BLE001  (the one place where a bug becomes an exit code)
+        return _bug(error, as_json=as_json)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(message: str, word: str, code: int, *, as_json: bool, shown: bool = False) -> int:
+    from archiver.redaction import printable, redact_text
+
+    words = "\n".join(printable(line) for line in redact_text(message).splitlines())
+    if not shown:
+        sys.stderr.write(f"archiver: {words}\n")
+    if as_json:
+        import json
+
+        error = {"code": word, "message": words}
+        sys.stdout.write(json.dumps({"type": "error", **error}) + "\n")
+        summary = {"type": "summary", "error": error, "exit_code": code}
+        sys.stdout.write(json.dumps(summary) + "\n")
+    return code
+
+
+def _bug(error: Exception, *, as_json: bool) -> int:
+    import logging
+
+    logging.getLogger("archiver").critical("a bug in archiver", exc_info=error)
+    words = f"a bug in archiver ({type(error).__name__}); nothing that is archived was touched"
+    return _failed(words, "bug", 1, as_json=as_json)
+
+
+def _leave(code: int) -> int:
+    """End the process; a worker that is stuck in the system does not keep it."""
+    import threading
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if any(thread.name.startswith("worker-") for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -1,0 +1,185 @@
+"""`verify`, `reindex`, `forget`: looking after what is archived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+
+from archiver.app import Options
+from archiver.audit import Check, Verified, verify
+from archiver.cli.context import Terminal, parse_option
+from archiver.cli.output import short
+from archiver.cli.work import asked_refs
+from archiver.config import format_size, parse_share
+from archiver.errors import UsageError
+from archiver.forgetting import Forgotten, forget, restore
+from archiver.inputs import Naming
+from archiver.model import JsonObject, State, TaskRef
+from archiver.policy import ExitCode, exit_code
+from archiver.reindex import reindex
+from archiver.repair import Repairs
+from archiver.session import Session
+
+
+def verify_command(
+    terminal: Terminal,
+    tasks: Sequence[str],
+    *,
+    full: bool,
+    decode: bool,
+    share: str | None,
+    repair: bool,
+) -> int:
+    """Compare what is stored with the manifests."""
+    config = terminal.load()
+    naming = Naming([source.name for source in config.sources], only=terminal.common.source)
+    refs = [naming.ref(text) for text in tasks] or None
+    check = Check(
+        full=full or (repair and refs is not None),
+        decode=decode,
+        share=parse_option("--share", share, parse_share) if share else 1.0,
+        max_bytes=terminal.max_bytes(),
+    )
+    facts: set[ExitCode] = set()
+    dry_run = terminal.common.dry_run
+    options = Options(dry_run=dry_run, read_only=not repair and dry_run)
+    with terminal.session(config, options) as session, ExitStack() as held:
+        repairs = None
+        if repair and not dry_run:
+            names = {ref.source for ref in refs} if refs else set(terminal.sources(config))
+            held.enter_context(session.writing(names, adopt=reindex))
+            repairs = Repairs(session, session.open_sources(names))
+        unknown = [ref for ref in refs or () if not _is_archived(session, ref)]
+        for ref in unknown:
+            terminal.output.complain(f"{short(str(ref), 120)}: not archived, nothing to verify")
+            facts.add(ExitCode.PARTIAL)
+        audit = verify(
+            session,
+            refs,
+            check,
+            repair=repairs,
+            on_result=lambda verified, repaired: _show(terminal, verified, repaired=repaired),
+        )
+    if audit.open_damage:
+        facts.add(ExitCode.DAMAGE)
+    if repairs is not None and repairs.key_refused:
+        facts.add(ExitCode.KEY_REFUSED)
+    code = exit_code(facts)
+    if terminal.signal_code is not None:
+        code = terminal.signal_code
+    words = f"{audit.checked} tasks checked"
+    if audit.checked_bytes:
+        words += f" ({format_size(audit.checked_bytes)})"
+    words += f", {audit.damaged} damaged" if audit.damaged else ", no damage"
+    if audit.repaired:
+        words += f", {audit.repaired} repaired"
+    lines = [words]
+    if audit.open_damage and not repair:
+        lines.append("  `archiver verify --repair` fetches damaged files again")
+    summary: JsonObject = {
+        "command": "verify",
+        "checked": audit.checked,
+        "damaged": audit.damaged,
+        "repaired": audit.repaired,
+        "checked_bytes": audit.checked_bytes,
+    }
+    terminal.output.finish(lines, summary, exit_code=code)
+    return int(code)
+
+
+def _is_archived(session: Session, ref: TaskRef) -> bool:
+    row = session.catalog.row(ref)
+    return row is not None and row.state is State.ARCHIVED
+
+
+def _show(terminal: Terminal, verified: Verified, *, repaired: bool) -> None:
+    for damage in verified.damages:
+        words = f"{damage.fault.code}: {damage.fault.message}"
+        after = "; repaired" if repaired else ""
+        terminal.output.line(f"{short(str(damage.ref), 120)}  {damage.path}: {short(words)}{after}")
+        terminal.output.record(
+            {
+                "type": "damage",
+                "source": damage.ref.source,
+                "task_id": damage.ref.task_id,
+                "path": damage.path,
+                "error": {"code": damage.fault.code, "message": damage.fault.message},
+                "repaired": repaired,
+            }
+        )
+
+
+def reindex_command(terminal: Terminal) -> int:
+    """Rebuild the catalog from the store."""
+    config = terminal.load()
+    with terminal.session(config) as session:
+        names = [source.name for source in config.sources]
+        with session.writing(names, adopt=lambda session: None):
+            found = reindex(session)
+    for key in found.unreadable:
+        terminal.output.line(
+            f"{short(key)}: cannot be read as a manifest or tombstone; left as it is"
+        )
+    code = ExitCode.DAMAGE if found.unreadable else ExitCode.DONE
+    words = f"{found.archived} archived and {found.forgotten} forgotten tasks found"
+    if found.queued:
+        words += f", {found.queued} taken from the store's queue"
+    summary: JsonObject = {
+        "command": "reindex",
+        "archived": found.archived,
+        "forgotten": found.forgotten,
+        "queued": found.queued,
+        "unreadable": len(found.unreadable),
+    }
+    terminal.output.finish([words], summary, exit_code=code)
+    return int(code)
+
+
+def forget_command(
+    terminal: Terminal,
+    tasks: Sequence[str],
+    *,
+    input_file: str | None,
+    reason: str | None,
+    delete: bool,
+    undo: bool,
+) -> int:
+    """Never fetch these again, or take that back."""
+    config = terminal.load()
+    if not tasks and input_file is None:
+        raise UsageError("name a task, or a file of tasks with -i FILE (- is standard input)")
+    if not undo and not (reason or "").strip():
+        raise UsageError("--reason TEXT is needed: whoever finds the tombstone will ask why")
+    if undo and delete:
+        raise UsageError("--undo and --delete exclude each other")
+    naming = Naming([source.name for source in config.sources], only=terminal.common.source)
+    refs: Iterable[TaskRef] = _unique(asked_refs(tasks, input_file, naming))
+    options = Options(dry_run=terminal.common.dry_run)
+    with terminal.session(config, options) as session:
+        if undo:
+            done = restore(session, refs)
+        else:
+            done = forget(session, refs, reason=reason or "", delete=delete)
+    terminal.output.finish([_forgotten_words(done, undo=undo)], _forgotten_json(done), exit_code=0)
+    return 0
+
+
+def _unique(refs: Iterator[TaskRef]) -> list[TaskRef]:
+    return list(dict.fromkeys(refs))
+
+
+def _forgotten_words(done: Forgotten, *, undo: bool) -> str:
+    if undo:
+        return f"{done.restored} taken back, {done.unchanged} were not forgotten"
+    words = f"{done.forgotten} forgotten, {done.unchanged} were already"
+    return words + (f", {done.deleted_files} files deleted" if done.deleted_files else "")
+
+
+def _forgotten_json(done: Forgotten) -> JsonObject:
+    return {
+        "command": "forget",
+        "forgotten": done.forgotten,
+        "restored": done.restored,
+        "unchanged": done.unchanged,
+        "deleted_files": done.deleted_files,
+    }

@@ -1,0 +1,217 @@
+"""`demo`: the main job on an embedded gateway, without key, network or configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from archiver import layout
+from archiver.app import open_session
+from archiver.bulk import Result, archive
+from archiver.catalog import TaskRow
+from archiver.cli.context import Terminal
+from archiver.cli.output import elapsed_words, short, summary_json, summary_words
+from archiver.config import Config, config_from_mapping, format_size
+from archiver.errors import UsageError
+from archiver.gateway import Gateway
+from archiver.gateway.cases import Case
+from archiver.gateway.scenario import Scenario, demo_scenario
+from archiver.manifest import AssetRecord, Manifest
+from archiver.model import JsonObject, State, TaskRef
+from archiver.policy import ExitCode, exit_code
+from archiver.runner import Limits
+from archiver.session import Session
+
+DEFAULT_FOLDER = "archiver-demo"
+KEY_VARIABLE = "ARCHIVER_DEMO_KEY"
+CONFIG_NAME = "archiver.toml"
+_HEADING = "# Written by `archiver demo`: look at its archive with any command of archiver."
+
+
+def demo_command(terminal: Terminal, folder: str | None) -> int:
+    """Archive the demo's tasks with the ordinary pipeline and say what happened to each."""
+    root = Path(folder or DEFAULT_FOLDER).absolute()
+    _require_demo_folder(root)
+    started_s = terminal.clock.monotonic()
+    scenario = demo_scenario(terminal.clock.now())
+    output = terminal.output
+    with Gateway() as gateway:
+        scenario.install(gateway)
+        config = _write_config(root, gateway)
+        refs = [TaskRef(source="luma", task_id=task_id) for task_id in scenario.task_ids]
+        output.line(f"an embedded gateway serves {len(refs)} tasks at {gateway.base_url}")
+        with _session(terminal, config, gateway) as session:
+            result = archive(
+                session,
+                refs,
+                workers=config.download.workers,
+                limits=Limits(),
+                on_start=output.start,
+                on_outcome=lambda outcome, row: output.advance(outcome),
+            )
+            output.stop()
+            as_expected = _tell(terminal, session, scenario)
+    elapsed_s = terminal.clock.monotonic() - started_s
+    return _finish(terminal, root, result, elapsed_s, as_expected=as_expected)
+
+
+def _require_demo_folder(root: Path) -> None:
+    config = root / CONFIG_NAME
+    try:
+        if not root.exists() or not any(root.iterdir()):
+            return
+        if config.is_file() and config.read_text("utf-8").startswith(_HEADING):
+            return
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{root} cannot be used: {error}") from None
+    raise UsageError(f"{root} is not empty and not a demo's; name another folder")
+
+
+def _write_config(root: Path, gateway: Gateway) -> Config:
+    settings = f"""{_HEADING}
+state_dir = ".state"
+
+[store]
+url = "."
+min_free = "0"
+
+[download]
+timeout = "5s"
+
+[network]
+allow_private_addresses = true
+
+[[source]]
+name = "luma"
+provider = "luma"
+base_url = "{gateway.base_url}"
+api_key_env = "{KEY_VARIABLE}"
+max_requests_per_second = 200
+"""
+    import tomllib
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / CONFIG_NAME).write_text(settings, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{root} cannot be written: {error.strerror}") from None
+    return config_from_mapping(tomllib.loads(settings), base_dir=root)
+
+
+@contextmanager
+def _session(terminal: Terminal, config: Config, gateway: Gateway) -> Iterator[Session]:
+    with (
+        terminal.signals(),
+        open_session(
+            config,
+            environ={KEY_VARIABLE: gateway.api_key},
+            clock=terminal.clock,
+            redactor=terminal.redactor,
+        ) as session,
+    ):
+        yield session
+
+
+def _tell(terminal: Terminal, session: Session, scenario: Scenario) -> bool:
+    """Print what became of each case; tell whether all is as it must be."""
+    all_right = True
+    for case in scenario.cases:
+        row = session.catalog.row(TaskRef(source="luma", task_id=case.task_id))
+        manifest = _manifest(session, row)
+        right = row is not None and _is_expected(case, row, manifest)
+        all_right = all_right and right
+        words = _words(row, manifest)
+        mark = "ok" if right else "NOT AS EXPECTED"
+        terminal.output.line(f"\n{case.title}\n  {case.why}\n  {mark}: {words}")
+        record: JsonObject = {
+            "type": "task",
+            "source": "luma",
+            "task_id": case.task_id,
+            "title": case.title,
+            "state": row.state.value if row else None,
+            "path": row.path if row else None,
+            "as_expected": right,
+            "message": words,
+        }
+        terminal.output.record(record)
+    return all_right
+
+
+def _manifest(session: Session, row: TaskRow | None) -> Manifest | None:
+    if row is None or not row.path:
+        return None
+    data = session.store.read_document(f"{row.path}/{layout.MANIFEST_NAME}")
+    return None if data is None else Manifest.parse(data)
+
+
+def _main(manifest: Manifest | None) -> AssetRecord | None:
+    records = manifest.assets if manifest else ()
+    return next((record for record in records if not record.role.is_preview), None)
+
+
+def _is_expected(case: Case, row: TaskRow, manifest: Manifest | None) -> bool:
+    expected, main = case.expected, _main(manifest)
+    if row.state is not expected.state or (main is None) != (expected.rendition is None):
+        return False
+    if main is None or manifest is None:
+        return True
+    refused = {refusal.rendition for refusal in manifest.refused}
+    return (
+        main.rendition == expected.rendition
+        and main.watermarked == expected.watermarked
+        and (expected.dimensions is None or main.dimensions is expected.dimensions)
+        and {missing.role for missing in manifest.missing} == set(expected.missing)
+        and set(expected.refused) <= refused
+    )
+
+
+def _words(row: TaskRow | None, manifest: Manifest | None) -> str:
+    if row is None:
+        return "not in the catalog"
+    if row.state is not State.ARCHIVED or manifest is None:
+        fault = f": {row.fault.message}" if row.fault else ""
+        return f"{row.state}{short(fault)}"
+    parts = []
+    for record in manifest.assets:
+        size = f"{record.actual.width}x{record.actual.height}"
+        parts.append(
+            f"{record.path} ({record.rendition}, {size} {record.dimensions},"
+            f" {format_size(record.size_bytes)})"
+        )
+    words = "archived: " + ", ".join(parts)
+    if manifest.missing:
+        words += "; missing: " + ", ".join(manifest.missing_words)
+    for refusal in manifest.refused:
+        words += f"; not taken: {refusal.rendition} ({short(refusal.message, 120)})"
+    return words
+
+
+def _finish(
+    terminal: Terminal, root: Path, result: Result, elapsed_s: float, *, as_expected: bool
+) -> int:
+    facts = {ExitCode.DONE if as_expected else ExitCode.BUG}
+    if terminal.signal_code is not None:
+        facts.add(terminal.signal_code)
+    if result.failure is not None:
+        facts.add(result.exit_code)
+    code = exit_code(facts)
+    shown = _shown(root)
+    lines = [
+        "",
+        f"{summary_words(result.tally)} ({elapsed_words(elapsed_s)})",
+        "every case came out as it must" if as_expected else "some cases came out wrong",
+        f"look at it: ls -R {shown}; archiver verify --full -c {shown}/{CONFIG_NAME}",
+    ]
+    if result.failure is not None:
+        terminal.output.complain(f"archiver: {short(result.failure.message, 2000)}")
+    summary: JsonObject = {"command": "demo", "folder": str(root), **summary_json(result.tally)}
+    terminal.output.finish(lines, summary, exit_code=code)
+    return int(code)
+
+
+def _shown(root: Path) -> str:
+    try:
+        return str(root.relative_to(Path.cwd()))
+    except ValueError:
+        return str(root)
