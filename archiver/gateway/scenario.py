@@ -1,0 +1,62 @@
+"""Scenarios: tasks that a gateway is set up with, and what must come of each.
+
+The demo prints and compares it, the tests assert it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from archiver.gateway.cases import Case, Expected, MadeFile
+from archiver.gateway.democases import luma_cases
+from archiver.gateway.gateway import Gateway
+
+__all__ = ["Case", "Expected", "MadeFile", "Scenario", "demo_scenario"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Cases that fit one gateway."""
+
+    cases: tuple[Case, ...]
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """The ids to ask for, in the order of the cases."""
+        return tuple(case.task_id for case in self.cases)
+
+    def case(self, task_id: str) -> Case:
+        """Return the case of a task.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for case in self.cases:
+            if case.task_id == task_id:
+                return case
+        raise KeyError(task_id)
+
+    def install(self, gateway: Gateway) -> None:
+        """Make a gateway know the tasks, serve the files and play the faults."""
+        for case in self.cases:
+            for file in case.files:
+                gateway.host(
+                    file.path,
+                    file.data,
+                    media_type=file.media_type,
+                    signed_only=file.signed_only,
+                    task_id=case.task_id,
+                )
+            for path, faults in case.scripts:
+                gateway.script(path, *faults, method="GET")
+            gateway.put(case.task)
+
+
+def demo_scenario(now: datetime) -> Scenario:
+    """Make the demo's tasks, with real media made on the spot: about two seconds of work.
+
+    Args:
+        now: When the demo is given: tasks were created, and links signed, shortly before.
+    """
+    return Scenario(cases=luma_cases(now))
