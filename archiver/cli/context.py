@@ -6,11 +6,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import click
 
@@ -20,11 +21,14 @@ from archiver.cli.output import Output
 from archiver.config import Config, Loaded, load_config, parse_duration, parse_size
 from archiver.errors import ConfigError, UsageError
 from archiver.policy import ExitCode
-from archiver.redaction import RedactingFormatter, Redactor
+from archiver.redaction import Redactor
+from archiver.redaction.logs import RedactingFormatter
 from archiver.session import Session
 from archiver.transport.clock import SystemClock
 
 log = logging.getLogger("archiver")
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,12 +120,12 @@ class Terminal:
     def max_duration_s(self) -> float | None:
         """Return `--max-duration` in seconds."""
         text = self.common.max_duration
-        return None if text is None else _parsed("--max-duration", text, parse_duration)
+        return None if text is None else parse_option("--max-duration", text, parse_duration)
 
     def max_bytes(self) -> int | None:
         """Return `--max-bytes`."""
         text = self.common.max_bytes
-        return None if text is None else int(_parsed("--max-bytes", text, parse_size))
+        return None if text is None else parse_option("--max-bytes", text, parse_size)
 
     def sources(self, config: Config) -> list[str]:
         """Return the sources that the command is about: `--source`, else all."""
@@ -134,16 +138,12 @@ class Terminal:
         return [only]
 
 
-def _parsed(option: str, text: str, parse):  # type: ignore[no-untyped-def]
+def parse_option(option: str, text: str, parse: Callable[[object], Number]) -> Number:
+    """Read an option's value; a wrong one is a usage error that names the option."""
     try:
         return parse(text)
     except ConfigError as error:
         raise UsageError(f"{option}: {error.message}") from None
-
-
-def parse_option(option: str, text: str, parse):  # type: ignore[no-untyped-def]
-    """Read an option's value; a wrong one is a usage error that names the option."""
-    return _parsed(option, text, parse)
 
 
 def set_up_logging(verbose: int, redactor: Redactor) -> None:

@@ -174,7 +174,7 @@ def _words(row: TaskRow | None, manifest: Manifest | None) -> str:
         return f"{row.state}{short(fault)}"
     parts = []
     for record in manifest.assets:
-        size = f"{record.actual.width}x{record.actual.height}"
+        size = f"{record.actual.width_px}x{record.actual.height_px}"
         parts.append(
             f"{record.path} ({record.rendition}, {size} {record.dimensions},"
             f" {format_size(record.size_bytes)})"

@@ -28,7 +28,9 @@ def status_command(terminal: Terminal, *, runs: bool) -> int:
         if runs:
             return _print_runs(terminal, session)
         facts = _facts(session)
-        states = {state.value: number for state, number in session.catalog.counts().items()}
+        states: JsonObject = {
+            state.value: number for state, number in session.catalog.counts().items()
+        }
         lines = [
             f"archive   {session.store.label}",
             f"catalog   {config.state_dir}",

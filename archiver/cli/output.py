@@ -19,7 +19,7 @@ WIDEST_WORDS = 400
 
 def iso(moment: Any) -> str | None:
     """Write a time as the contract does: UTC, RFC 3339."""
-    from archiver.manifest import format_time
+    from archiver.documents import format_time
 
     return None if moment is None else format_time(moment)
 
