@@ -171,6 +171,7 @@ class Draft:
             self._with(self._base),
             refused=tuple(self._refused.values()),
             superseded=tuple(self._superseded),
+            archived_at=self._base.archived_at if self._held else now,
             updated_at=now,
         )
 
