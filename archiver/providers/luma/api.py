@@ -1,0 +1,245 @@
+"""Asking for Luma tasks: one, several, the list, and the link without watermark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from archiver.answers import (
+    Body,
+    Fields,
+    bodies_of,
+    body_of,
+    encodable,
+    first_with,
+    path_segment,
+    raise_for_answer,
+    rendition_of,
+    unwrap,
+)
+from archiver.contracts import Api
+from archiver.errors import (
+    DeadLinkError,
+    KeyRefusedError,
+    NoCreditError,
+    PassingError,
+    ProviderError,
+    SourceFaultError,
+    TaskNotFoundError,
+    UsageError,
+)
+from archiver.model import JsonValue, Rendition, Task
+from archiver.providers.luma.forms import ID_NAMES, is_luma, may_be_task, read_task, unlike
+
+BATCH_SIZE = 50
+PAGE_SIZE = 100
+MAX_PAGES = 5000
+
+_OFFICIAL = "/dream-machine/v1/generations"
+_OWN_FORMAT = "/luma/generations"
+_LISTS = ("generations", "items", "tasks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Routes:
+    """What stands where below a base URL: paths before the id, best first."""
+
+    tasks: tuple[str, ...]
+    listing: str | None
+    is_gateway: bool = False
+
+
+def _routes(base_url: str) -> _Routes:
+    parts = urlsplit(base_url)
+    host, path = (parts.hostname or "").lower(), parts.path.rstrip("/")
+    if host.startswith("agents.") and host.endswith(".lumalabs.ai"):
+        prefix = "" if path.endswith("/v1") else "/v1"
+        return _Routes(tasks=(f"{prefix}/generations",), listing=None)
+    if path.endswith("/dream-machine/v1"):  # the server's URL in Luma's own OpenAPI
+        return _Routes(tasks=("/generations",), listing="/generations")
+    if host.endswith(".lumalabs.ai"):
+        return _Routes(tasks=(_OFFICIAL,), listing=_OFFICIAL)
+    return _Routes(tasks=(_OFFICIAL, _OWN_FORMAT), listing=_OFFICIAL, is_gateway=True)
+
+
+class LumaProvider:
+    """Luma tasks of one source.
+
+    Args:
+        source: The source's name in the configuration.
+        api: Its API.
+
+    Attributes:
+        batch_size: Becomes 1 as soon as the gateway shows that it has no batch route; tasks are
+            then asked for one by one, and nothing else follows from it.
+    """
+
+    name = "luma"
+    link_lifetime: timedelta | None = timedelta(hours=1)
+
+    def __init__(self, source: str, api: Api) -> None:
+        self._source = source
+        self._api = api
+        self._routes = _routes(api.base_url)
+        # The route that is known to work; the only one where there is no choice.
+        self._route = None if len(self._routes.tasks) > 1 else self._routes.tasks[0]
+        self.batch_size = BATCH_SIZE if self._routes.is_gateway else 1
+
+    def get_task(self, task_id: str) -> Task:
+        """Ask for one task: see `contracts.Provider.get_task`.
+
+        A gateway that does not know the official route is asked once on its own format's. What that
+        says of a task which it does not know is believed only after it has given one.
+        """
+        if self._route is not None:
+            return self._ask(self._route, task_id)
+        official, own_format = self._routes.tasks
+        try:
+            task = self._ask(official, task_id)
+            self._route = official
+            return task
+        except SourceFaultError as fault:
+            try:
+                task = self._ask(own_format, task_id)
+            except TaskNotFoundError:
+                raise fault from None
+            except SourceFaultError:
+                self._route = official
+                raise fault from None
+            self._route = own_format
+            return task
+
+    def _ask(self, route: str, task_id: str) -> Task:
+        answer = self._api.request("GET", f"{route}/{path_segment(task_id)}")
+        raise_for_answer(answer)
+        body = body_of(answer.body, task_id, *ID_NAMES)
+        if not may_be_task(body):
+            raise ProviderError(unlike(body))
+        return self._read(body, task_id)
+
+    def get_tasks(self, task_ids: Sequence[str]) -> Mapping[str, Task]:
+        """Ask for several tasks with `POST /luma/tasks`: see `contracts.Provider.get_tasks`.
+
+        Source: the gateways' own format; they answer with rows in an envelope or a bare array.
+        """
+        wanted: dict[str, JsonValue] = {i: i for i in task_ids if encodable(i) == i}
+        if self.batch_size == 1 or not wanted:
+            return {}
+        try:
+            answer = self._api.request("POST", "/luma/tasks", json={"ids": list(wanted.values())})
+            raise_for_answer(answer)
+            bodies = bodies_of(answer.body, *_LISTS)
+        except (KeyRefusedError, NoCreditError):
+            raise
+        except (ProviderError, PassingError):
+            # No batch, or none that works: a convenience must cost no task anything.
+            self.batch_size = 1
+            return {}
+        tasks: dict[str, Task] = {}
+        for body in bodies.found:
+            task_id = next((i for i in body.ids(*ID_NAMES) if i in wanted), None)
+            if task_id is not None and task_id not in tasks and may_be_task(body):
+                tasks[task_id] = self._read(body, task_id)
+        return tasks
+
+    def resolve(self, task: Task, rendition: Rendition) -> Rendition:
+        """Ask for the link without watermark: see `contracts.Provider.resolve`.
+
+        Source: the gateways' "Get video of no mark": HTTP 400 before completion, and later when
+        the account that made the video is no longer at hand.
+        """
+        if rendition.url is not None or rendition.content is not None:
+            return rendition
+        path = f"{_OWN_FORMAT}/{path_segment(task.ref.task_id)}/download_video_url"
+        try:
+            answer = self._api.request("GET", path)
+            raise_for_answer(answer)
+            inner = unwrap(answer.body).value
+        except (KeyRefusedError, NoCreditError):
+            raise
+        except ProviderError as error:
+            raise DeadLinkError(
+                f"the API gives no link without watermark: {error.message}", code="unavailable"
+            ) from error
+        holder = Fields({"url": inner} if isinstance(inner, str) else inner)
+        url = holder.url("url", "download_url", "video_url")
+        if url is None:
+            raise DeadLinkError(
+                "the API's answer holds no link without watermark", code="unavailable"
+            )
+        found = rendition_of(rendition.name, url)
+        return replace(
+            rendition, url=url, watermarked=found.watermarked, expires_at=found.expires_at
+        )
+
+    def list_tasks(self, *, since: datetime | None = None) -> Iterator[Task]:
+        """Yield the account's tasks: see `contracts.Provider.list_tasks`.
+
+        The order is not documented: all pages are read, and tasks older than `since` left out.
+
+        Source: Luma's OpenAPI 1.1.0, `GET /generations?limit&offset`; only `generations` is
+        required in the answer.
+        """
+        if self._routes.listing is None:
+            raise UsageError("Luma's Agents API has no list of tasks; name them in an inbox")
+        return self._pages(self._routes.listing, since)
+
+    def _pages(self, path: str, since: datetime | None) -> Iterator[Task]:
+        seen: set[str] = set()
+        offset = 0
+        for _ in range(MAX_PAGES):
+            params = {"limit": str(PAGE_SIZE), "offset": str(offset)}
+            answer = self._api.request("GET", path, params=params)
+            try:
+                raise_for_answer(answer)
+            except TaskNotFoundError as error:
+                raise SourceFaultError(f"the API has no list of tasks: {error.message}") from error
+            page = bodies_of(answer.body, *_LISTS)
+            if page.found and not page.listed:
+                raise ProviderError("the API's answer is no list of tasks")
+            # While pages are read, new tasks push the known ones down: they come twice.
+            tasks = self._read_all(page.found, page.unread)
+            fresh = {t.ref.task_id: t for t in tasks if t.ref.task_id not in seen}
+            yield from (t for t in fresh.values() if not _is_before(t, since))
+            if not fresh or Fields(page.around).flag("has_more") is False:
+                return
+            seen.update(fresh)
+            offset += len(page.found) + page.unread
+        raise ProviderError(f"the API's list of tasks did not end after {MAX_PAGES:,} pages")
+
+    def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
+        """Read a saved answer, list, batch or callback: see `contracts.Provider.read_body`."""
+        page = bodies_of(body, *_LISTS)
+        if task_id is not None:
+            one = page.found[0] if len(page.found) == 1 else None
+            found = one or first_with(page.found, (task_id,), *ID_NAMES)
+            if found is None or not is_luma(found):
+                raise ProviderError("the body holds no Luma task with this id")
+            return (self._read(found, task_id),)
+        tasks = self._read_all(page.found, page.unread)
+        if not tasks:
+            raise ProviderError("the body holds no Luma task")
+        return tasks
+
+    def _read(self, body: Body, task_id: str | None) -> Task:
+        return read_task(
+            body,
+            source=self._source,
+            provider=self.name,
+            task_id=task_id,
+            has_no_mark=self._routes.is_gateway,
+        )
+
+    def _read_all(self, bodies: Sequence[Body], unread: int) -> tuple[Task, ...]:
+        tasks = [self._read(body, None) for body in bodies if is_luma(body)]
+        left_out = unread + len(bodies) - len(tasks)
+        if tasks and left_out:
+            warning = f"other entries of the list that are no Luma tasks: {left_out}"
+            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
+        return tuple(tasks)
+
+
+def _is_before(task: Task, since: datetime | None) -> bool:
+    return since is not None and task.created_at is not None and task.created_at < since
