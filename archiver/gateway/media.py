@@ -84,7 +84,8 @@ def video_bytes(
         fragmented: MP4 and MOV: one fragment (`moof`) per 12 frames, and no sample tables.
         rotation: MP4 and MOV: clockwise degrees that a player turns the picture by; 0, 90, 180
             or 270.
-        sample_aspect: Width and height of one pixel.
+        sample_aspect: Width and height of one pixel, where codec or container carry it (VP9 in
+            WebM does not).
         audio: Add a tone (AAC, or Opus in WebM).
         seed: Another pattern for another number.
         bit_rate: Bits per second of the picture. It is filled with noise, so that the rate is met

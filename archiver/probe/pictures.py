@@ -1,0 +1,209 @@
+"""Whether a still picture or an animation is whole, by its own structure; and how large it is."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+
+from archiver.errors import NotMediaError, TruncatedError
+
+_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_JPEG_NO_LENGTH = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))
+_JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Size of a picture as stored.
+
+    Attributes:
+        width_px: Columns, before any orientation is applied.
+        height_px: Rows, likewise.
+        frames: How many pictures the file holds.
+    """
+
+    width_px: int
+    height_px: int
+    frames: int = 1
+
+
+def broken(what: str) -> NotMediaError:
+    """Return the error for a picture that cannot be shown."""
+    return NotMediaError(f"The picture cannot be decoded: {what}.", code="undecodable")
+
+
+def _cut(what: str) -> TruncatedError:
+    return TruncatedError(f"The picture is cut: {what}.")
+
+
+def check_jpeg(data: bytes) -> Size:
+    """Walk the segments and scans up to the end marker; what follows it is not looked at.
+
+    Raises:
+        TruncatedError: No end marker.
+
+    Source: ITU-T T.81, annex B.
+    """
+    size = Size(width_px=0, height_px=0)
+    at = 2
+    while True:
+        found = _JPEG_MARKER.search(data, at)
+        if found is None:
+            raise _cut("its end marker (EOI) is missing")
+        at = found.end()
+        marker = data[at - 1]
+        if marker == 0xD9:
+            return size
+        if marker in _JPEG_NO_LENGTH:
+            continue
+        if at + 2 > len(data):
+            raise _cut("it ends in the header of a segment")
+        if marker in _JPEG_FRAME and at + 7 <= len(data):
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            size = Size(width_px=width, height_px=height)
+        at += struct.unpack_from(">H", data, at)[0]
+        if at > len(data):
+            raise _cut("it ends in a segment")
+
+
+def check_png(data: bytes) -> Size:
+    """Walk the chunks up to `IEND`, with the checksums of all that a viewer needs.
+
+    Raises:
+        TruncatedError: A chunk is cut, or `IEND` is missing.
+        NotMediaError: A checksum is wrong.
+
+    Source: W3C PNG (third edition), 5.3 (chunk layout), 5.6 (order).
+    """
+    view = memoryview(data)
+    at, size = 8, Size(width_px=0, height_px=0)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        needed = kind[:1].isupper() or kind in (b"acTL", b"fcTL", b"fdAT")
+        if (
+            needed
+            and zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]
+        ):
+            raise broken(f"the checksum of a part at byte {at} is wrong")
+        if kind == b"IHDR" and length >= 8:
+            width, height = struct.unpack_from(">II", data, at + 8)
+            size = Size(width_px=width, height_px=height)
+        elif kind == b"acTL" and length >= 4:
+            (frames,) = struct.unpack_from(">I", data, at + 8)
+            size = Size(width_px=size.width_px, height_px=size.height_px, frames=frames)
+        elif kind == b"IEND":
+            return size
+        at = end
+    raise _cut("its end (IEND) is missing")
+
+
+def unpack_png(data: bytes) -> None:
+    """Unpack all pixels of a PNG in bounded memory, to see that they are all there.
+
+    Raises:
+        TruncatedError: There are fewer than the header says.
+        NotMediaError: They cannot be unpacked.
+    """
+    expected = _png_bytes(data)
+    unpacker = zlib.decompressobj()
+    found, at = 0, 8
+    try:
+        while at + 12 <= len(data):
+            length, kind = struct.unpack_from(">I4s", data, at)
+            piece = data[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+            while piece and found < expected:
+                found += len(unpacker.decompress(piece, _PIECE_BYTES))
+                piece = unpacker.unconsumed_tail
+            at += 12 + length
+        while found < expected and (more := len(unpacker.decompress(b"", _PIECE_BYTES))):
+            found += more
+    except zlib.error as error:
+        raise broken("its packed pixels are damaged") from error
+    if found < expected:
+        raise _cut(f"{found} of {expected} bytes of its pixels are there")
+
+
+def _png_bytes(data: bytes) -> int:
+    """Return how many bytes the unpacked pixels of a PNG have, one filter byte a row included."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * _PNG_CHANNELS.get(colour, 1)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    total = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + -(-columns * bits // 8))
+    return total
+
+
+def check_gif(data: bytes) -> Size:
+    """Walk the blocks up to the trailer, counting pictures.
+
+    Raises:
+        TruncatedError: A block is cut, or the trailer is missing.
+        NotMediaError: Something else than a block.
+
+    Source: CompuServe's GIF89a specification, sections 15 to 27.
+    """
+    try:
+        width, height, flags = struct.unpack_from("<HHB", data, 6)
+        at, frames = 13 + _colours(flags), 0
+        while data[at] != 0x3B:
+            if data[at] == 0x21:
+                at = _after_blocks(data, at + 2)
+            elif data[at] == 0x2C:
+                frames += 1
+                at = _after_blocks(data, at + 11 + _colours(data[at + 9]))
+            elif data[at] == 0:
+                at += 1
+            else:
+                raise broken(f"an unknown block at byte {at}")
+    except (IndexError, struct.error) as error:
+        raise _cut("its trailer is missing") from error
+    return Size(width_px=width, height_px=height, frames=frames)
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while length := data[at]:
+        at += length + 1
+    return at + 1
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Return the orientation (tag 0x0112) of an EXIF block; 1 (as stored) if it has none.
+
+    Source: CIPA DC-008 (EXIF 2.32), 4.6.4; TIFF 6.0, section 2.
+    """
+    data = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        return 1
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    if at + 2 > len(data):
+        return 1
+    (count,) = struct.unpack_from(order + "H", data, at)
+    for entry in range(at + 2, min(at + 2 + 12 * count, len(data) - 11), 12):
+        tag, kind, _, value = struct.unpack_from(order + "HHIH", data, entry)
+        if tag == 0x0112 and kind == 3 and 1 <= value <= 8:
+            return int(value)
+    return 1

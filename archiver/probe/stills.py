@@ -1,0 +1,92 @@
+"""Judging a picture: whole by its own structure, then decoded by Pillow."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from archiver.contracts import Sniffed
+from archiver.errors import NotMediaError, TruncatedError
+from archiver.model import MediaInfo
+from archiver.probe.boxwalk import BoxWalker
+from archiver.probe.gathering import GatheredMedia
+from archiver.probe.heif import examine_items
+from archiver.probe.known import KnownBytes, SparseFile
+from archiver.probe.mp4 import check_last_box
+from archiver.probe.pictures import check_gif, check_jpeg, check_png
+from archiver.probe.riff import RiffWalker, check_riff
+from archiver.probe.structure import Structure
+from archiver.probe.svg import examine_svg
+
+if TYPE_CHECKING:
+    from archiver.probe.pillow_decoder import PillowDecoder
+
+PILLOW_FORMATS = {
+    "jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "bmp": "BMP", "tiff": "TIFF",
+    "avif": "AVIF",
+}  # fmt: skip
+"""Pillow's name of a format, by file name ending; other pictures are judged by structure alone."""
+
+_CHECKS = {"jpg": check_jpeg, "png": check_png, "gif": check_gif}
+_ENDS = {"jpg": b"\xff\xd9", "png": b"IEND\xae\x42\x60\x82", "gif": b"\x3b"}
+
+
+def judge_picture(
+    gathered: GatheredMedia, known: KnownBytes, sniffed: Sniffed, pillow: PillowDecoder
+) -> MediaInfo:
+    """Judge a picture.
+
+    Raises:
+        TruncatedError: Its own structure says that bytes are missing.
+        NotMediaError: It cannot be decoded.
+        TooLargeError: It unpacks to more pixels than any honest picture has.
+    """
+    structure, frames = _examine(gathered, known, sniffed)
+    width, height = structure.width_px, structure.height_px
+    image_format = PILLOW_FORMATS.get(sniffed.extension)
+    if image_format is not None and pillow.knows(image_format):
+        file = SparseFile(known)
+        source = io.BytesIO(gathered.whole()) if gathered.is_whole else file
+        try:
+            shown = pillow.decode(source, image_format, frames=frames, everything=False)
+            width, height = shown.width_px, shown.height_px
+        except (NotMediaError, TruncatedError):
+            if not file.missed:
+                raise
+    return MediaInfo(
+        kind="image",
+        media_type=sniffed.media_type,
+        extension=sniffed.extension,
+        width_px=width,
+        height_px=height,
+        codec=(image_format or sniffed.extension).lower(),
+    )
+
+
+def _examine(
+    gathered: GatheredMedia, known: KnownBytes, sniffed: Sniffed
+) -> tuple[Structure, int | None]:
+    """Check the structure; return it, and the number of frames if that tells it."""
+    extension, walker = sniffed.extension, gathered.walker
+    if isinstance(walker, BoxWalker):
+        if extension == "jxl":
+            check_last_box(walker, known.size_bytes, sure=True)
+            return Structure(), None
+        return examine_items(walker, known), None
+    if isinstance(walker, RiffWalker):
+        check_riff(walker, known.size_bytes)
+        return Structure(), max(1, walker.frames)
+    if not gathered.is_whole:
+        _check_end(known, extension)
+        return Structure(), 1
+    if extension == "svg":
+        return examine_svg(gathered.whole()), None
+    check = _CHECKS.get(extension)
+    return Structure(), check(gathered.whole()).frames if check is not None else 1
+
+
+def _check_end(known: KnownBytes, extension: str) -> None:
+    """Look for the end marker of a picture that was too large to keep."""
+    tail = known.read(known.size_bytes - (64 << 10), 64 << 10)
+    if _ENDS.get(extension, b"") not in tail:
+        raise TruncatedError("The picture is cut: its end marker is missing.")

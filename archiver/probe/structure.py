@@ -1,0 +1,52 @@
+"""What a container's own index says of a file, read without any decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """What the index says; `None` where it does not say.
+
+    Attributes:
+        has_video: Whether there is a track of moving pictures (cover art is none).
+        has_audio: Whether there is a track of sound.
+        width_px: Of the picture as shown: pixel aspect ratio and rotation applied.
+        height_px: Likewise.
+        quarter_turn: Whether that includes a rotation by 90 or 270 degrees.
+        duration_s: Of the longest track.
+        codec: Of the first video track, else of the first audio track, in FFmpeg's words.
+        frame_rate: Average, of the first video track.
+        samples: How many samples the index lists: what a demuxer needs memory for.
+    """
+
+    has_video: bool | None = None
+    has_audio: bool | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    quarter_turn: bool = False
+    duration_s: float | None = None
+    codec: str | None = None
+    frame_rate: float | None = None
+    samples: int = 0
+
+
+def shown_size(
+    width: int, height: int, *, aspect: tuple[int, int] = (1, 1), quarter_turn: bool = False
+) -> tuple[int, int] | tuple[None, None]:
+    """Return width and height as a player shows them.
+
+    Args:
+        width: Coded width in pixels.
+        height: Coded height in pixels.
+        aspect: Width and height of one pixel; a zero means square.
+        quarter_turn: Whether the picture is turned by 90 or 270 degrees.
+    """
+    if width <= 0 or height <= 0:
+        return None, None
+    across, down = aspect
+    if across > 0 and down > 0:
+        # Halves go up, as players do; `round` would go to the even number.
+        width = max(1, (2 * width * across + down) // (2 * down))
+    return (height, width) if quarter_turn else (width, height)
