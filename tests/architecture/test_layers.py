@@ -49,11 +49,13 @@ def test_the_contracts_are_kept() -> None:
 
 
 def test_no_import_is_excused() -> None:
-    """The contracts hold without exceptions, and every module must be named."""
+    """The contracts hold for all but the package's own front door; every module must be named."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = {c["id"]: c for c in project["tool"]["importlinter"]["contracts"]}
     assert set(contracts) == {"layers", "parts", "cycles"}
-    assert not [c for c in contracts.values() if "ignore_imports" in c or "exhaustive_ignores" in c]
+    excused = [line for c in contracts.values() for line in c.get("ignore_imports", [])]
+    assert set(excused) == {"archiver -> archiver.*"}
+    assert "exhaustive_ignores" not in contracts["layers"]
     assert contracts["layers"]["exhaustive"] is True
 
 
