@@ -134,13 +134,13 @@ def nothing_stored(
             message="only a watermarked copy can be had now, and --require-unwatermarked was given",
         )
         return replace(outcome, fault=fault, retry_at=policy.next_poll(row.first_seen_at, now))
-    if not refusals:
+    telling = [refusal for refusal in refusals if refusal.code != UNAVAILABLE]
+    if not telling:
         fault = Fault(code="no_links", message="finished, but the answer holds no link to a file")
         return replace(outcome, state=State.GONE, fault=fault, verdict=True)
-    codes = {refusal.code for refusal in refusals}
+    codes = {refusal.code for refusal in telling}
     state = State.REFUSED if codes & _NOT_MEDIA else State.GONE
-    telling = next((r for r in refusals if r.code != UNAVAILABLE), refusals[0])
-    fault = Fault(code=telling.code, message=_words(refusals))
+    fault = Fault(code=telling[0].code, message=_words(refusals))
     return replace(outcome, state=state, fault=fault, verdict=not codes <= _FINAL)
 
 
