@@ -107,4 +107,6 @@ def pytest_terminal_summary(
     counted = config.stash[LEFT_OUT]
     if counted:
         words = ", ".join(f"{counted[suite]} {suite}" for suite in SUITES if counted[suite])
-        terminalreporter.write_line(f"left out: {words} (they run with: python3 dev.py test --all)")
+        terminalreporter.write_line(
+            f"left out: {words} (python3 dev.py test --all runs them as well)"
+        )
