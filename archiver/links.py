@@ -45,12 +45,12 @@ class Links:
         """
         if rendition.url is None:
             newest = self._provider.resolve(self._task, rendition)
-            return None if newest.url == dead.url else _link(newest, renewed=True)
+            return None if _is_hopeless(newest.url, dead) else _link(newest, renewed=True)
         if self._given.get(_key(asset, rendition), 0) == self._answers:
             self._ask_again()
         self._given[_key(asset, rendition)] = self._answers
         found = self._newest(asset, rendition)
-        if found is None or found.url is None or found.url == dead.url:
+        if found is None or found.url is None or _is_hopeless(found.url, dead):
             return None
         return _link(found, renewed=True)
 
@@ -79,6 +79,11 @@ class Links:
             if other.name == rendition.name:
                 return other
         return None
+
+
+def _is_hopeless(url: str | None, dead: Link) -> bool:
+    """Whether a link is the dead one again; one signed in the same second may look like it."""
+    return url == dead.url and "?" not in dead.url
 
 
 def _key(asset: Asset, rendition: Rendition) -> tuple[str, int, str]:

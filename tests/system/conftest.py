@@ -14,6 +14,6 @@ __all__ = ["bench", "gateway"]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, gateway: Gateway) -> Bench:  # noqa: F811  (a fixture by its name)
+def bench(tmp_path: Path, gateway: Gateway) -> Bench:
     """An archive of its own, and what puts tasks into the gateway."""
     return Bench(tmp_path, gateway)
