@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -88,7 +88,7 @@ class Gateway:
         self._scripts = Scripts()
         self._log = RequestLog()
         self._modes = {API: Mode.UP, ASSETS: Mode.UP}
-        numbers = count(1)
+        numbers = itertools.count(1)
         self._origins = {name: Origin(name, self, numbers) for name in (API, ASSETS)}
         self._table = TaskTable(
             clock=self._clock,
@@ -101,8 +101,8 @@ class Gateway:
 
     def start(self) -> Self:
         """Begin to answer."""
-        for origin in self._origins.values():
-            origin.listen()
+        for name, mode in self._modes.items():
+            self._set_mode(name, mode)
         return self
 
     def close(self) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 
 from archiver.gateway.exchange import Reply, json_reply
-from archiver.gateway.lumatask import LumaTask
+from archiver.gateway.lumatask import LumaTask, luma_date
 from archiver.gateway.newapi import envelope, task_row, wrapped
 from archiver.gateway.routing import Call, Route, Site
 from archiver.gateway.tasks import GatewayStatus
@@ -45,11 +44,15 @@ class LumaService:
     """All of Luma's endpoints.
 
     Attributes:
+        official: Whether the paths below `/dream-machine/v1` are there.
+        own: Whether the gateway's own paths, below `/luma`, are there.
         batch: Its shape; `None`: there is no such endpoint.
         batch_null: An answer without any task is `null`, not an empty list.
         has_more: Whether the official list says it.
     """
 
+    official: bool = True
+    own: bool = True
     batch: BatchShape | None = BatchShape.ROWS
     batch_null: bool = False
     order: ListOrder = ListOrder.NEWEST_FIRST
@@ -57,16 +60,21 @@ class LumaService:
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints."""
-        gets: dict[str, Callable[[Call], Reply]] = {
-            f"{_OFFICIAL}/ping": lambda call: call.site.dialect.answer({"message": "pong"}),
-            f"{_OFFICIAL}/credits": lambda call: call.site.dialect.answer({"credit_balance": 5e3}),
-            f"{_OFFICIAL}/generations": self._list,
-            f"{_OFFICIAL}/generations/{{id}}": self._get,
-            "/luma/generations/{id}": self._get,
-            "/luma/generations/{id}/download_video_url": self._no_mark,
-        }
+        gets: dict[str, Callable[[Call], Reply]] = {}
+        if self.official:
+            gets |= {
+                f"{_OFFICIAL}/ping": _ping,
+                f"{_OFFICIAL}/credits": _credits,
+                f"{_OFFICIAL}/generations": self._list,
+                f"{_OFFICIAL}/generations/{{id}}": self._get,
+            }
+        if self.own:
+            gets |= {
+                "/luma/generations/{id}": self._get,
+                "/luma/generations/{id}/download_video_url": self._no_mark,
+            }
         routes = [Route(method="GET", path=path, answer=answer) for path, answer in gets.items()]
-        if self.batch is not None:
+        if self.own and self.batch is not None:
             routes.append(Route(method="POST", path="/luma/tasks", answer=self._batch))
         return routes
 
@@ -82,7 +90,7 @@ class LumaService:
             return call.site.dialect.unknown_task().about(call.values)
         finished = task.status(call.site.now()) is GatewayStatus.SUCCESS
         if task.no_mark is None or not finished:
-            text = "the video is not completed, or there is none without a watermark"
+            text = "no video without a watermark"
             return call.site.dialect.bad_request(text).about(call.values)
         url = call.site.url(task, task.no_mark)
         return call.site.dialect.answer({"url": url}).about(call.values)
@@ -98,9 +106,9 @@ class LumaService:
             body = call.site.document(task)
             if self.batch is BatchShape.ROWS:
                 row = task_row(call.site, task, body)
-                created = task.created_at or datetime.fromtimestamp(0, UTC)
-                # A published sample of this one endpoint has a date where others have seconds.
-                body = row | {"platform": "luma_free", "created_at": created.isoformat()}
+                # The published sample of this one endpoint has dates where others have seconds.
+                date = luma_date(task.created_at)
+                body = row | {"platform": "luma_free", "created_at": date, "updated_at": date}
             items.append(body)
         found: JsonValue = None if self.batch_null and not items else items
         answer = envelope(found) if self.batch is BatchShape.ROWS else found
@@ -126,6 +134,14 @@ class LumaService:
         if self.order is ListOrder.SHUFFLED:
             return sha256(task.task_id.encode()).hexdigest(), ""
         return (task.created_at.isoformat() if task.created_at else ""), task.task_id
+
+
+def _ping(call: Call) -> Reply:
+    return call.site.dialect.answer({"message": "pong"})
+
+
+def _credits(call: Call) -> Reply:
+    return call.site.dialect.answer({"credit_balance": 5000.0})
 
 
 def _find(site: Site, task_id: str) -> LumaTask | None:

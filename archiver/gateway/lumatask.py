@@ -26,6 +26,13 @@ _STATUS = {
 }
 
 
+def luma_date(date: datetime | None) -> str:
+    """Return a date as Luma writes it: UTC, milliseconds, `Z`; Go's zero time for none."""
+    if date is None:
+        return ZERO_DATE
+    return f"{date.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z"
+
+
 class LumaForm(StrEnum):
     """Which of the bodies an answer has."""
 
@@ -49,6 +56,7 @@ class LumaTask(GatewayTask):
         answer_id: The id in the answer, when it is not the one asked for.
         state: As in the answer, once `completes_at` is past.
         completes_at: Until then the state is `running_state`, and there are no links.
+        running_state: `None`: `dreaming` in the official form, else `processing`.
         video: The copy with the mark (official form: the video).
         download_url: The copy without it, which the gateway adds.
         video_raw: The copy without it, of paying accounts.
@@ -67,7 +75,7 @@ class LumaTask(GatewayTask):
     form: LumaForm = LumaForm.WEB
     answer_id: str | None = None
     state: str = "completed"
-    running_state: str = "processing"
+    running_state: str | None = None
     completes_at: datetime | None = None
     failure_reason: str | None = None
     prompt: str | None = "A paper boat on a river of light"
@@ -89,8 +97,10 @@ class LumaTask(GatewayTask):
 
     def state_at(self, now: datetime) -> str:
         """Return the state at a time."""
-        running = self.completes_at is not None and now < self.completes_at
-        return self.running_state if running else self.state
+        if self.completes_at is None or now >= self.completes_at:
+            return self.state
+        usual = "dreaming" if self.form is LumaForm.OFFICIAL else "processing"
+        return self.running_state or usual
 
     def status(self, now: datetime) -> GatewayStatus:
         """Return its state in the gateway's own words."""
@@ -129,11 +139,7 @@ class _Writer:
         return self.task.answer_id or self.task.task_id
 
     def created_at(self) -> str:
-        """Return the date as Luma writes it: UTC, milliseconds, `Z`."""
-        if self.task.created_at is None:
-            return ZERO_DATE
-        date = self.task.created_at.astimezone(UTC)
-        return f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z"
+        return luma_date(self.task.created_at)
 
     def url(self, link: Link | None) -> str | None:
         return self.links.url(link) if link is not None and self.done else None
@@ -191,6 +197,9 @@ class _Writer:
         self.put(files, "last_frame", last, empty=nothing)
         return files
 
+    def request(self) -> JsonObject:
+        return {"prompt": self.task.prompt, "aspect_ratio": self.task.aspect_ratio}
+
     def length(self) -> JsonObject:
         return {} if self.task.duration_s is None else {"duration": self.task.duration_s}
 
@@ -213,13 +222,9 @@ def _newer(writer: _Writer) -> JsonObject:
 
 def _own(writer: _Writer) -> JsonObject:
     files = writer.files(writer.length(), newer=True)
-    request: JsonObject = {
-        "prompt": writer.task.prompt,
-        "aspect_ratio": writer.task.aspect_ratio,
-    }
     artifact = dict(files) | {"created_at": ZERO_DATE}
     dates: JsonObject = {"created_at": writer.created_at()}
-    return writer.common() | files | {"request": request, "artifact": artifact} | dates
+    return writer.common() | files | {"request": writer.request(), "artifact": artifact} | dates
 
 
 def _hybrid(writer: _Writer) -> JsonObject:
@@ -228,17 +233,11 @@ def _hybrid(writer: _Writer) -> JsonObject:
     assets: JsonObject = {}
     writer.put(assets, "video", writer.url(best))
     artifact = {name: value for name, value in files.items() if name != "video"}
-    request: JsonObject = {
-        "end": None,
-        "loop": False,
-        "prompt_type": "text",
-        "prompt": writer.task.prompt,
-        "aspect_ratio": writer.task.aspect_ratio,
-    }
     return (
         writer.common()
         | files
-        | {"assets": assets, "media_request": request, "created_at": writer.created_at()}
+        | {"assets": assets, "request": writer.request(), "created_at": writer.created_at()}
+        | {"media_request": {"end": None, "loop": False, "prompt_type": "text"}}
         | {"artifact": artifact | {"created_at": ZERO_DATE}}
     )
 

@@ -59,6 +59,7 @@ class Origin:
         self._listener: _Listener | None = None
         self._threads: list[Thread] = []
         self._numbers = numbers
+        self._closed = False
         self._lock = Lock()
 
     @property
@@ -67,9 +68,9 @@ class Origin:
         return f"http://{HOST}:{self._port}"
 
     def listen(self) -> None:
-        """Accept connections."""
+        """Accept connections, unless it is closed."""
         with self._lock:
-            if self._listener is None:
+            if self._listener is None and not self._closed:
                 self._listener = _Listener(self._port, self._serve)
 
     def refuse(self) -> None:
@@ -81,6 +82,7 @@ class Origin:
 
     def close(self) -> None:
         """Refuse for good, and wait until no thread and no socket is left."""
+        self._closed = True
         self.refuse()
         for thread in self._threads:
             if thread is not current_thread():

@@ -132,7 +132,8 @@ def test_hybrid_form_has_assets_and_artifact(gateway: Gateway, client: httpx.Cli
     gateway.put(task(form=LumaForm.HYBRID))
     body = document(gateway, client)
     assert body["assets"] == {"video": f"{gateway.assets_url}{CLEAN}"}
-    assert body["media_request"]["prompt"] == "waves & <dunes>"
+    assert body["request"]["prompt"] == "waves & <dunes>"
+    assert "media_request" in body
     assert body["artifact"]["video_raw"] == body["video_raw"]
     assert "video" not in body["artifact"]
 
@@ -211,7 +212,7 @@ def test_official_form_fits_the_published_schema(
 
 @pytest.mark.parametrize("form", list(LumaForm))
 def test_running_task_has_no_links(
-    gateway: Gateway, client: httpx.Client, form: LumaForm, clock: ManualClock
+    client: httpx.Client, form: LumaForm, clock: ManualClock
 ) -> None:
     """Before it is completed, no form bears any link; afterwards it does, by the clock alone."""
     with Gateway(clock=clock) as timed:
@@ -220,7 +221,7 @@ def test_running_task_has_no_links(
         clock.advance(minutes=5)
         after = json.dumps(document(timed, client))
     assert timed.assets_url not in before
-    assert "processing" in before
+    assert ("dreaming" if form is LumaForm.OFFICIAL else "processing") in before
     assert timed.assets_url in after
     assert "completed" in after
 
@@ -338,6 +339,22 @@ def test_unknown_route_is_404_json(gateway: Gateway, client: httpx.Client) -> No
     assert gateway.task(ID) is not None
 
 
+def test_gateway_may_lack_one_family_of_paths(client: httpx.Client) -> None:
+    """Some gateways know only the official paths, others only their own."""
+    for service in (LumaService(own=False), LumaService(official=False)):
+        with Gateway(services=(service,)) as partial:
+            partial.put(task())
+            for path, there in (
+                (f"/dream-machine/v1/generations/{ID}", service.official),
+                (f"/luma/generations/{ID}", service.own),
+            ):
+                answer = client.get(f"{partial.base_url}{path}")
+                assert answer.status_code == (200 if there else 404)
+            assert client.post(f"{partial.base_url}/luma/tasks", json={"ids": []}).status_code == (
+                200 if service.own else 404
+            )
+
+
 @pytest.mark.parametrize("prefix", ["/vip/v2", "vip/v2/", "/vip/v2/"])
 def test_prefix_is_part_of_the_base_url(client: httpx.Client, prefix: str) -> None:
     """With a prefix, only paths below it are known."""
@@ -347,8 +364,10 @@ def test_prefix_is_part_of_the_base_url(client: httpx.Client, prefix: str) -> No
         assert document(behind, client)["id"] == ID
         root = behind.base_url.removesuffix("/vip/v2")
         for path in ("", "/vip/v2x", "/vip"):
-            url = f"{root}{path}/dream-machine/v1/generations/{ID}"
-            assert client.get(url).status_code == 404
+            whole = f"{path}/dream-machine/v1/generations/{ID}"
+            answer = client.get(f"{root}{whole}")
+            assert answer.status_code == 404
+            assert answer.json()["error"]["message"] == f"Invalid URL (GET {whole})"
         assert behind.count(f"/dream-machine/v1/generations/{ID}", task_id=ID) == 1
 
 
@@ -389,7 +408,7 @@ def test_batch_endpoint(client: httpx.Client, shape: BatchShape | None) -> None:
         rows = body["data"]
         assert [row["task_id"] for row in rows] == ["one", "three"]
         assert rows[0]["platform"] == "luma_free"
-        assert rows[0]["created_at"] == START.isoformat()
+        assert rows[0]["created_at"] == "2026-11-23T03:00:00.000Z"
         body = [row["data"] for row in rows]
         assert nothing.json() == {"code": "success", "message": "", "data": None}
     else:
@@ -531,6 +550,14 @@ def test_down_refuses_connections_and_comes_back(gateway: Gateway, client: httpx
     assert gateway.base_url == url
     assert document(gateway, client)["id"] == ID
     assert client.get(f"{gateway.assets_url}/a.bin").content == b"bytes"
+
+
+def test_gateway_may_begin_by_being_down(client: httpx.Client) -> None:
+    """A mode set before the start is in force from the start."""
+    down = Gateway()
+    down.mode = Mode.DOWN
+    with down, pytest.raises(httpx.ConnectError):
+        client.get(f"{down.base_url}/dream-machine/v1/ping")
 
 
 @pytest.mark.parametrize(
@@ -682,6 +709,8 @@ def test_nothing_is_left_after_close() -> None:
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
+    gateway.mode = Mode.UP  # too late: what is closed stays closed
+    assert set(threading.enumerate()) == threads
     del gateway
     gc.collect()  # an unclosed socket would warn here, and a warning is an error
 
