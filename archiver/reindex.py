@@ -14,7 +14,7 @@ from archiver.catalog import TaskRow
 from archiver.errors import DamageError
 from archiver.manifest import Manifest, Tombstone
 from archiver.model import Fault, JsonValue, State, TaskRef
-from archiver.session import STORE_ID, Session, read_identity
+from archiver.session import Session, read_identity
 from archiver.verdicts import archived
 
 READERS = 16
@@ -43,7 +43,7 @@ def reindex(session: Session) -> Reindexed:
     if identity is None:
         raise DamageError(f"{session.store.label} is no archive: {layout.STORE_KEY} is not there")
     found = Reindexed()
-    was_empty = session.catalog.fact(STORE_ID) is None
+    was_empty = not any(session.catalog.counts().values())
     tombstones = _tombstones(session, found)
     session.catalog.rebuild(_rows(session, tombstones, found), store_id=identity.id)
     if was_empty:
