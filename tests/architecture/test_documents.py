@@ -76,3 +76,15 @@ def test_dependencies_are_those_that_are_used() -> None:
     assert used == declared
     reasons = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text()
     assert {word for word in declared if f"| {word} |" not in reasons} == set()
+
+
+def test_the_tests_need_what_is_declared() -> None:
+    """Everything that a test imports is installed by the test command."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    words = [*project["project"]["dependencies"], *groups["dev"], *groups["system"]]
+    declared = {re.split(r"[<>=\[; ]", word)[0].lower() for word in words}
+    foreign = set(imported(ROOT / "tests")) - {"archiver", "tests", *sys.stdlib_module_names}
+    owners = packages_distributions()
+    missing = {m for m in foreign if not declared & {o.lower() for o in owners.get(m, [m])}}
+    assert not missing - {"botocore", "mypy_boto3_s3"}  # boto3 brings them
