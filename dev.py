@@ -59,6 +59,7 @@ DEBIAN_PACKAGES = {
     "haproxy": "haproxy",
     "faketime": "faketime",
     "systemd-analyze": "systemd",
+    "openssl": "openssl",
 }
 """Commands that the system suites run, and the Debian package of each."""
 
