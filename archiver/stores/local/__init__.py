@@ -2,211 +2,29 @@
 
 Bytes on their way are `<stem>.part`, with `<stem>.part.json` beside them: what proves that the rest
 belongs to them. A final name appears by `rename` of a synced file and in no other way.
-
-Source: `fsync(2)`, `rename(2)`: a new name is durable once its folder was synced as well.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from archiver.contracts import ResumeProof, StoredEntry
+from archiver.contracts import StoredEntry
 from archiver.errors import DamageError, LockedError, StoreError, StoreFullError
 from archiver.model import StoredObject
+from archiver.stores.local.disk import store_errors, sync_folder, write_all
+from archiver.stores.local.upload import PART, PROOF, LocalUpload
 
-PART = ".part"
-PROOF = ".part.json"
-READ_BYTES = 1 << 20
-FREE_CHECK_EVERY_BYTES = 64 << 20
+__all__ = ["PART", "PROOF", "LocalStore", "LocalUpload"]
+
 _OWN_FOLDER = ".archiver"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@contextmanager
-def _store_errors(what: str) -> Iterator[None]:
-    """Map the operating system's errors where they enter."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in _FULL:
-            raise StoreFullError(
-                f"cannot {what}: {reason}; what is archived is safe: free some space and run again"
-            ) from error
-        raise StoreError(f"cannot {what}: {reason}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_all(handle: int, data: bytes | bytearray | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-class LocalUpload:
-    """One `.part` file; see `contracts.Upload`."""
-
-    def __init__(self, store: LocalStore, folder: str, stem: str) -> None:
-        self._store = store
-        self._folder = store.path_of(folder)
-        self._folder_key = folder
-        self._part = self._folder / (stem + PART)
-        self._proof_path = self._folder / (stem + PROOF)
-        self._name = stem
-        self._handle: int | None = None
-        self._offset = 0
-        self._unchecked_bytes = 0
-        self._proof: ResumeProof | None = None
-        self._ended = False
-        with _store_errors(f"open {self._part}"):
-            self._take_up()
-
-    def _take_up(self) -> None:
-        """Continue a parked part whose proof can be read; else begin anew at the first write."""
-        try:
-            size = self._part.stat().st_size
-            proof = ResumeProof(**json.loads(self._proof_path.read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError, RecursionError):
-            return
-        readable = (
-            isinstance(proof.etag, str)
-            and isinstance(proof.link, str)
-            and type(proof.total_bytes) is int
-        )
-        if readable and 0 < size <= proof.total_bytes:
-            self._handle = os.open(self._part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            self._offset = os.lseek(self._handle, 0, os.SEEK_END)
-            self._proof = proof
-
-    @property
-    def offset(self) -> int:
-        """Bytes held."""
-        return self._offset
-
-    @property
-    def proof(self) -> ResumeProof | None:
-        """What the held bytes' origin said of itself."""
-        return self._proof
-
-    def held(self) -> Iterator[bytes]:
-        """Yield the bytes held, from the first."""
-        position = 0
-        while position < self._offset:
-            chunk = self.peek(position, min(READ_BYTES, self._offset - position))
-            if not chunk:
-                raise StoreError(f"{self._part} became shorter while it was read")
-            yield chunk
-            position += len(chunk)
-
-    def identify(self, name: str, media_type: str, metadata: Mapping[str, str]) -> None:
-        """Take the final name; a file system keeps no media type."""
-        self._name = name
-
-    def expect(self, proof: ResumeProof | None) -> None:
-        """Write the proof beside the part, before the bytes that it speaks of."""
-        with _store_errors(f"write {self._proof_path}"):
-            if proof == self._proof:
-                return
-            self._proof = proof
-            if proof is None:
-                self._proof_path.unlink(missing_ok=True)
-                return
-            self._store.make_folder(self._folder)
-            self._proof_path.write_text(json.dumps(asdict(proof)), encoding="utf-8")
-
-    def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Append to the part, looking at the free space now and then."""
-        with _store_errors(f"write {self._part}"):
-            if self._unchecked_bytes <= 0:
-                self._store.require_free_space()
-                self._unchecked_bytes = FREE_CHECK_EVERY_BYTES
-            if self._handle is None:
-                self._handle = self._create()
-            _write_all(self._handle, chunk)
-        self._offset += len(chunk)
-        self._unchecked_bytes -= len(chunk)
-
-    def _create(self) -> int:
-        self._store.make_folder(self._folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self._part, flags, 0o666)
-
-    def restart(self) -> None:
-        """Forget the bytes held and what they belonged to."""
-        with _store_errors(f"restart {self._part}"):
-            self._proof = None
-            self._proof_path.unlink(missing_ok=True)
-            if self._handle is not None:
-                os.ftruncate(self._handle, 0)
-                os.lseek(self._handle, 0, os.SEEK_SET)
-        self._offset = 0
-
-    def peek(self, offset: int, length: int) -> bytes | None:
-        """Read back what was written."""
-        if self._handle is None:
-            return None
-        with _store_errors(f"read {self._part}"):
-            return os.pread(self._handle, length, offset)
-
-    def seal(self) -> None:
-        """Sync the part."""
-        with _store_errors(f"sync {self._part}"):
-            if self._handle is None:
-                self._handle = self._create()
-            os.fsync(self._handle)
-
-    def publish(self, *, sha256: str) -> StoredObject:
-        """Rename the synced part; the proof goes first, so that nothing stray can stay."""
-        with _store_errors(f"name {self._folder / self._name}"):
-            self._close()
-            self._proof_path.unlink(missing_ok=True)
-            self._part.rename(self._folder / self._name)
-        self._ended = True
-        key = f"{self._folder_key}/{self._name}"
-        return StoredObject(key=key, size_bytes=self._offset, sha256=sha256)
-
-    def park(self) -> None:
-        """Leave part and proof for a later run; a part without proof is of no use to anyone."""
-        if self._ended:
-            return
-        if self._proof is None or self._offset == 0:
-            self.discard()
-            return
-        self._ended = True
-        self._close()
-
-    def discard(self) -> None:
-        """Remove part and proof, and the folder if that leaves it empty."""
-        if self._ended:
-            return
-        self._ended = True
-        with _store_errors(f"remove {self._part}"):
-            self._close()
-            self._part.unlink(missing_ok=True)
-            self._proof_path.unlink(missing_ok=True)
-            self._store.drop_empty(self._folder)
-
-    def _close(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
 
 
 class LocalStore:
@@ -238,7 +56,7 @@ class LocalStore:
     def check(self) -> None:
         """Write, read and remove a probe file; look at the free space."""
         probe = self._root / _OWN_FOLDER / f"probe-{os.getpid()}{PART}"
-        with _store_errors(f"use the store {self._root}"):
+        with store_errors(f"use the store {self._root}"):
             self.require_free_space()
             self.make_folder(probe.parent)
             try:
@@ -255,7 +73,7 @@ class LocalStore:
         from filelock import FileLock, Timeout
 
         path = self._root / _OWN_FOLDER / "lock"
-        with _store_errors(f"lock the store {self._root}"):
+        with store_errors(f"lock the store {self._root}"):
             self.make_folder(path.parent)
             held = FileLock(path)
             try:
@@ -276,7 +94,7 @@ class LocalStore:
     def adopt_part(self, folder: str, stem: str, name: str, *, sha256: str) -> StoredObject | None:
         """Publish a complete part that a killed run left, if its digest is the journal's."""
         part = self.path_of(folder) / (stem + PART)
-        with _store_errors(f"take up {part}"):
+        with store_errors(f"take up {part}"):
             try:
                 with part.open("rb") as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
@@ -293,7 +111,7 @@ class LocalStore:
         """Write, sync, rename, sync the folder: before the rename for its siblings' names too."""
         path = self.path_of(key)
         part = path.with_name(path.name + PART)
-        with _store_errors(f"write {path}"):
+        with store_errors(f"write {path}"):
             self.make_folder(path.parent)
             try:
                 handle = os.open(
@@ -302,22 +120,22 @@ class LocalStore:
                     0o666,
                 )
                 try:
-                    _write_all(handle, data)
+                    write_all(handle, data)
                     os.fsync(handle)
                 finally:
                     os.close(handle)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
                 part.rename(path)
             except OSError:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
                 raise
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def read_document(self, key: str, *, max_bytes: int = 64 << 20) -> bytes | None:
         """Return a small file's bytes."""
         path = self.path_of(key)
-        with _store_errors(f"read {path}"):
+        with store_errors(f"read {path}"):
             try:
                 with path.open("rb") as file:
                     data = file.read(max_bytes + 1)
@@ -330,7 +148,7 @@ class LocalStore:
     def stat(self, key: str) -> StoredEntry | None:
         """Return a file's size."""
         path = self.path_of(key)
-        with _store_errors(f"look at {path}"):
+        with store_errors(f"look at {path}"):
             try:
                 found = path.stat()
             except (FileNotFoundError, NotADirectoryError):
@@ -345,7 +163,7 @@ class LocalStore:
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """Open a file for reading."""
         path = self.path_of(key)
-        with _store_errors(f"read {path}"):
+        with store_errors(f"read {path}"):
             try:
                 return path.open("rb")
             except (FileNotFoundError, NotADirectoryError):
@@ -354,7 +172,7 @@ class LocalStore:
     def entries(self, prefix: str = "") -> Iterator[StoredEntry]:
         """Yield every final file under a folder, in order of their names."""
         top = self.path_of(prefix) if prefix else self._root
-        with _store_errors(f"list {top}"):
+        with store_errors(f"list {top}"):
             try:
                 children = sorted(os.scandir(top), key=lambda child: child.name)
             except (FileNotFoundError, NotADirectoryError):
@@ -371,18 +189,18 @@ class LocalStore:
         """Remove files, then the folders that this leaves empty."""
         for key in keys:
             path = self.path_of(key)
-            with _store_errors(f"remove {path}"):
+            with store_errors(f"remove {path}"):
                 try:
                     path.unlink()
                 except (FileNotFoundError, NotADirectoryError):
                     continue
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
                 self.drop_empty(path.parent)
 
     def clean(self, folder: str) -> None:
         """Remove parts and proofs of this folder."""
         path = self.path_of(folder)
-        with _store_errors(f"clean {path}"):
+        with store_errors(f"clean {path}"):
             try:
                 names = [child.name for child in os.scandir(path)]
             except (FileNotFoundError, NotADirectoryError):
@@ -397,7 +215,7 @@ class LocalStore:
         folder = self._root
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
-        with _store_errors(f"look at the disk of {self._root}"):
+        with store_errors(f"look at the disk of {self._root}"):
             return shutil.disk_usage(folder).free
 
     def require_free_space(self) -> None:
@@ -417,7 +235,7 @@ class LocalStore:
             # The parent may go between the two calls: another worker removes folders left empty.
             with suppress(FileExistsError, FileNotFoundError):
                 folder.mkdir()
-                _sync_folder(folder.parent)
+                sync_folder(folder.parent)
             if folder.exists() and not folder.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
