@@ -221,12 +221,12 @@ def _check_date(text: str) -> None:
 
 
 def _date(created_at: datetime | None, piece: _Piece) -> str:
-    if created_at is None or created_at.year < 1970:
+    if created_at is None:
         return UNDATED
     try:
         date = created_at.replace(tzinfo=UTC) if created_at.tzinfo is None else created_at
         date = date.astimezone(UTC)
-    except OverflowError:  # the last day of the year 9999, west of Greenwich
+    except OverflowError:  # the first or last day of all years, in another zone
         return UNDATED
     if date.timestamp() <= 0:
         return UNDATED

@@ -11,7 +11,7 @@ import re
 MASK = "***"
 """What stands where a secret was."""
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}:(?:\\{0,4}/)+|https?:|(?:\\{0,4}/){2,}", re.I)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}:[/\\]+|https?:|[/\\]{2,}", re.I)
 _DATA_LINK = re.compile(r"data:[\w.+/;-]{0,100}", re.I | re.A)
 _ENCODED_SLASH = r"%(?:25)*2F"
 _QUERY = re.compile(r"[?#]|%(?:25)*(?:3F|23)(?=[^=]{0,100}?(?:=|%(?:25)*3D))|\\u00(?:3f|23)", re.I)
@@ -19,6 +19,7 @@ _ENCODED_QUERY = re.compile(r"[?#]|%(?:25)*(?:3F|23)", re.I)
 _AUTHORITY_END = re.compile(rf"[/\\]|{_ENCODED_SLASH}", re.I)
 _USER_INFO_END = re.compile(r"@|%(?:25)*40", re.I)
 _ODD_PORT = re.compile(r":(?![0-9]*$)[^\]]*$")
+_MAX_PASSES = 10
 _SECRET_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^/\\]*@", re.I)
 _CLOSING = re.compile(r"[)\]},.;:!]*\Z")
 
@@ -51,9 +52,15 @@ def redact_url(url: str) -> str:
     data = _DATA_LINK.match(url)
     if data:
         return data[0]
-    scheme = _SCHEME.match(url)
-    start = scheme.end() if scheme else 0
-    return url[:start] + redact_pairs(_bare(url[start:], _QUERY))
+    for _ in range(_MAX_PASSES):
+        scheme = _SCHEME.match(url)
+        start = scheme.end() if scheme else 0
+        clean = url[:start] + redact_pairs(_bare(url[start:], _QUERY))
+        if clean == url:
+            return url
+        # What stood behind user info may now read as user info itself (`a:/u@/\\v@host`).
+        url = clean
+    return MASK
 
 
 def has_secret_parts(url: str) -> bool:

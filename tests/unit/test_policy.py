@@ -288,6 +288,12 @@ def test_the_first_that_applies_is_the_exit_code(facts: set[ExitCode]) -> None:
     assert exit_code(shuffled) == expected
 
 
+def test_the_order_of_exit_codes() -> None:
+    """Of any two facts the one that the contract names first counts."""
+    for first, second in itertools.combinations(ORDER, 2):
+        assert exit_code([ExitCode(second), ExitCode(first)]) == first
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -435,6 +441,7 @@ def test_other_facts_are_told_as_well() -> None:
     counted = tally(DONE, VERDICT)
     counted.note(ExitCode.LIMIT)
     assert outcome_exit(counted, nightly=False) == {ExitCode.LIMIT, ExitCode.PARTIAL}
+    assert outcome_exit(tally(MARKED), nightly=False) == {ExitCode.WATERMARKED_ONLY}
     counted.note(ExitCode.KEY_REFUSED)
     assert exit_code(outcome_exit(counted, nightly=False)) == 4
     counted.note(ExitCode.SIGINT)

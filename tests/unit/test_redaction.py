@@ -82,6 +82,9 @@ def test_a_link_keeps_all_but_its_secret_parts(url: str, clean: str) -> None:
 @given(anything | linkish | linkish.map("https://".__add__))
 @example("https://u:p\\@h@x")
 @example("https://a@b@c/")
+@example("A:/\\@")
+@example("A:/u@/\\v@x")
+@example("A:/" + "u@/\\" * 100)
 def test_whatever_stands_for_a_link_passes_the_last_guard(url: str) -> None:
     """What `redact_url` returns never has secret parts, and does not change a second time."""
     clean = redact_url(url)
