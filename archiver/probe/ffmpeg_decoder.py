@@ -44,6 +44,7 @@ _PROBED_BYTES = {"mpegts": 2 << 20, "flv": 2 << 20, "avi": 2 << 20}
 
 _MAX_PACKETS = 48
 _MAX_STREAMS = 100
+_PATIENCE_S = 60.0
 _BUFFER_BYTES = 64 << 10
 _FAULTS = (
     av.error.FFmpegError, ValueError, EOFError, OSError, LookupError, ArithmeticError, MemoryError,
@@ -166,6 +167,7 @@ def _open(file: io.RawIOBase, sniffed: Sniffed, options: dict[str, str]) -> Inpu
         metadata_errors="replace",
         buffer_size=_BUFFER_BYTES,
         io_open=_refuse,
+        timeout=_PATIENCE_S,
     )
 
 

@@ -85,13 +85,14 @@ def adts_frame(data: bytes, at: int) -> Frame | None:
     return Frame(length, signature, _ADTS_RATES[rate_index], 1024 * ((data[at + 6] & 3) + 1))
 
 
-def check_row(tail: bytes, tail_at: int, frame: FrameFormat) -> None:
+def check_row(tail: bytes, tail_at: int, frame: FrameFormat, header_bytes: int) -> None:
     """Check that the last frame of a row is whole; junk after it is not looked at.
 
     Args:
         tail: The last bytes of the file.
         tail_at: Where they begin.
         frame: Reads one header.
+        header_bytes: How long a header is.
 
     Raises:
         TruncatedError: The last frame, or its header, is cut.
@@ -107,7 +108,7 @@ def check_row(tail: bytes, tail_at: int, frame: FrameFormat) -> None:
             raise TruncatedError(
                 f"The file is cut: its last audio frame is {missing} bytes longer than the file."
             )
-        if 0 < -missing < 4 and tail[end] == 0xFF:
+        if 0 < -missing < header_bytes and tail[end] == 0xFF:
             raise TruncatedError(
                 f"The file is cut in the header of an audio frame, at byte {tail_at + end}."
             )

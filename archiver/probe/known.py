@@ -6,6 +6,7 @@ import io
 from typing import BinaryIO
 
 from archiver.contracts import Peek
+from archiver.errors import ArchiverError
 
 
 class KnownBytes:
@@ -48,11 +49,14 @@ class SparseFile(io.RawIOBase, BinaryIO):
 
     Attributes:
         missed: Whether a read came upon a hole, so that nothing follows from what it led to.
+        fault: What the store raised while bytes were read back. It waits here, since FFmpeg would
+            lose it, or raise it over the next file.
     """
 
     def __init__(self, known: KnownBytes) -> None:
         super().__init__()
         self.missed = False
+        self.fault: ArchiverError | OSError | None = None
         self._known = known
         self._at = 0
 
@@ -60,10 +64,22 @@ class SparseFile(io.RawIOBase, BinaryIO):
         """Return up to `size` bytes."""
         rest = max(0, self._known.size_bytes - self._at)
         wanted = rest if size is None or size < 0 else min(size, rest)
-        data = self._known.read(self._at, wanted)
+        try:
+            data = self._known.read(self._at, wanted)
+        except (ArchiverError, OSError) as error:
+            data, self.fault = b"", error
         self.missed = self.missed or (wanted > 0 and not data)
         self._at += len(data)
         return data
+
+    def check(self) -> None:
+        """Raise what the store raised.
+
+        Raises:
+            ArchiverError, OSError: The store's fault, not the file's.
+        """
+        if self.fault is not None:
+            raise self.fault
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move, also beyond the end."""

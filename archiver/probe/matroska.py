@@ -16,7 +16,8 @@ from archiver.probe.walking import ENTER, SKIP, TO_THE_END, Element, Walker
 _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _INFO, _TRACKS, _CUES = b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", b"\x1c\x53\xbb\x6b"
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = b"\xe7", b"\xa3", b"\xa0", b"\xa1"
-_KEPT_BYTES = 2 << 20
+_KEPT_BYTES = 1 << 20
+_MAX_CHILDREN = 100_000
 _SLACK_S = 1.0
 _CODECS = {
     "V_MPEG4/ISO/AVC": "h264", "V_MPEGH/ISO/HEVC": "hevc", "V_AV1": "av1", "V_VP8": "vp8",
@@ -65,6 +66,7 @@ class MatroskaWalker(Walker):
     """
 
     header_bytes = 12
+    max_elements = 4_000_000
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +167,10 @@ def _children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield id and content of the children of an element given with its header."""
     parent = element_at(data, 0, 0)
     at = parent.header_bytes if parent else len(data)
-    while (element := element_at(data, at, at)) is not None:
+    for _ in range(_MAX_CHILDREN):
+        element = element_at(data, at, at)
+        if element is None:
+            return
         yield element.kind, data[element.body_at : element.end]
         at = min(element.end, len(data))
 

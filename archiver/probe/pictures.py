@@ -7,7 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from archiver.errors import NotMediaError, TruncatedError
+from archiver.errors import NotMediaError, TooLargeError, TruncatedError
 
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _JPEG_NO_LENGTH = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))
@@ -22,7 +22,17 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
+_MAX_PIXELS = {"JPEG": 200_000_000, "PNG": 200_000_000}
+"""These can be checked without holding all pixels in memory."""
+
+_MAX_HELD_PIXELS = 100_000_000
+_MAX_FRAME_PIXELS = 40_000_000
+_MAX_FRAMES = 20_000
+_MAX_ANIMATION_PIXELS = 10_000_000_000
 _PIECE_BYTES = 1 << 20
+_MAX_PARTS = 1_000_000
+_FREE_SCANS = 12
+_MAX_SCANNED_PIXELS = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +59,43 @@ def _cut(what: str) -> TruncatedError:
     return TruncatedError(f"The picture is cut: {what}.")
 
 
+def check_size(image_format: str, width: int, height: int, frames: int = 1) -> None:
+    """Refuse a picture that unpacks to more than any honest one has.
+
+    Args:
+        image_format: Pillow's name.
+        width: In pixels.
+        height: In pixels.
+        frames: How many pictures there are.
+
+    Raises:
+        TooLargeError: Too many pixels, or too many frames.
+    """
+    limit = _MAX_PIXELS.get(image_format, _MAX_HELD_PIXELS) if frames == 1 else _MAX_FRAME_PIXELS
+    if width * height > limit:
+        raise TooLargeError(
+            f"The picture says that it has {width}x{height} pixels; more than {limit} are not"
+            " unpacked."
+        )
+    if frames > _MAX_FRAMES or width * height * frames > _MAX_ANIMATION_PIXELS:
+        raise TooLargeError(
+            f"The animation says that it has {frames} frames of {width}x{height} pixels; so many"
+            " are not unpacked."
+        )
+
+
 def check_jpeg(data: bytes) -> Size:
     """Walk the segments and scans up to the end marker; what follows it is not looked at.
 
     Raises:
         TruncatedError: No end marker.
+        TooLargeError: So many scans that a decoder is busy for minutes.
 
     Source: ITU-T T.81, annex B.
     """
     size = Size(width_px=0, height_px=0)
-    at = 2
-    while True:
+    at, scans = 2, 0
+    for _ in range(_MAX_PARTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
             raise _cut("its end marker (EOI) is missing")
@@ -74,9 +110,16 @@ def check_jpeg(data: bytes) -> Size:
         if marker in _JPEG_FRAME and at + 7 <= len(data):
             height, width = struct.unpack_from(">HH", data, at + 3)
             size = Size(width_px=width, height_px=height)
+        scans += marker == 0xDA
+        if scans > _FREE_SCANS and scans * size.width_px * size.height_px > _MAX_SCANNED_PIXELS:
+            raise TooLargeError(
+                f"The picture has {scans} scans or more of {size.width_px}x{size.height_px} pixels;"
+                " so many are not decoded."
+            )
         at += struct.unpack_from(">H", data, at)[0]
         if at > len(data):
             raise _cut("it ends in a segment")
+    raise broken("more segments than any real picture has")
 
 
 def check_png(data: bytes) -> Size:
@@ -90,7 +133,9 @@ def check_png(data: bytes) -> Size:
     """
     view = memoryview(data)
     at, size = 8, Size(width_px=0, height_px=0)
-    while at + 12 <= len(data):
+    for _ in range(_MAX_PARTS):
+        if at + 12 > len(data):
+            break
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
         if end > len(data):
@@ -164,7 +209,9 @@ def check_gif(data: bytes) -> Size:
     try:
         width, height, flags = struct.unpack_from("<HHB", data, 6)
         at, frames = 13 + _colours(flags), 0
-        while data[at] != 0x3B:
+        for _ in range(_MAX_PARTS):
+            if data[at] == 0x3B:
+                return Size(width_px=width, height_px=height, frames=frames)
             if data[at] == 0x21:
                 at = _after_blocks(data, at + 2)
             elif data[at] == 0x2C:
@@ -176,7 +223,7 @@ def check_gif(data: bytes) -> Size:
                 raise broken(f"an unknown block at byte {at}")
     except (IndexError, struct.error) as error:
         raise _cut("its trailer is missing") from error
-    return Size(width_px=width, height_px=height, frames=frames)
+    raise broken("more blocks than any real picture has")
 
 
 def _colours(flags: int) -> int:
@@ -187,6 +234,23 @@ def _after_blocks(data: bytes, at: int) -> int:
     while length := data[at]:
         at += length + 1
     return at + 1
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a WebP picture's canvas; zeros if its header is none.
+
+    Source: RFC 9649, 2.5 to 2.7 (simple lossy and lossless, extended).
+    """
+    kind, body = data[12:16], data[20:30]
+    if len(body) < 10:
+        return 0, 0
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", body, 6)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def exif_orientation(exif: bytes) -> int:

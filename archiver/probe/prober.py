@@ -102,14 +102,20 @@ class MediaProber:
         if role is Role.TEXT or sniffed is None:
             return
         source = SparseFile(KnownBytes(gathered.size_bytes, [], peek))
-        if sniffed.kind == "image":
-            image_format = PILLOW_FORMATS.get(sniffed.extension)
-            if image_format is not None and self._decoder().knows(image_format):
-                self._decoder().decode(source, image_format, everything=True)
-            return
-        from archiver.probe.ffmpeg_decoder import decode_all
+        try:
+            self._decode_all(source, sniffed)
+        finally:
+            source.check()
 
-        decode_all(source, sniffed)
+    def _decode_all(self, source: SparseFile, sniffed: Sniffed) -> None:
+        if sniffed.kind != "image":
+            from archiver.probe.ffmpeg_decoder import decode_all
+
+            decode_all(source, sniffed)
+            return
+        image_format = PILLOW_FORMATS.get(sniffed.extension)
+        if image_format is not None and self._decoder().knows(image_format):
+            self._decoder().decode(source, image_format, everything=True)
 
     def _decoder(self) -> PillowDecoder:
         from archiver.probe.pillow_decoder import PillowDecoder

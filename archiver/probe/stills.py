@@ -13,7 +13,7 @@ from archiver.probe.gathering import GatheredMedia
 from archiver.probe.heif import examine_items
 from archiver.probe.known import KnownBytes, SparseFile
 from archiver.probe.mp4 import check_last_box
-from archiver.probe.pictures import check_gif, check_jpeg, check_png
+from archiver.probe.pictures import check_gif, check_jpeg, check_png, check_size, webp_size
 from archiver.probe.riff import RiffWalker, check_riff
 from archiver.probe.structure import Structure
 from archiver.probe.svg import examine_svg
@@ -51,6 +51,7 @@ def judge_picture(
             shown = pillow.decode(source, image_format, frames=frames, everything=False)
             width, height = shown.width_px, shown.height_px
         except (NotMediaError, TruncatedError):
+            file.check()
             if not file.missed:
                 raise
     return MediaInfo(
@@ -75,7 +76,10 @@ def _examine(
         return examine_items(walker, known), None
     if isinstance(walker, RiffWalker):
         check_riff(walker, known.size_bytes)
-        return Structure(), max(1, walker.frames)
+        frames = max(1, walker.frames)
+        # WebP's library takes memory for the whole canvas when it opens a file.
+        check_size("WEBP", *webp_size(gathered.head), frames)
+        return Structure(), frames
     if not gathered.is_whole:
         _check_end(known, extension)
         return Structure(), 1

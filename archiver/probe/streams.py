@@ -52,6 +52,7 @@ class FlvWalker(Walker):
     """
 
     header_bytes = 11
+    max_elements = 4_000_000
 
     def __init__(self) -> None:
         super().__init__()

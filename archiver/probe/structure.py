@@ -16,6 +16,7 @@ class Structure:
         height_px: Likewise.
         quarter_turn: Whether that includes a rotation by 90 or 270 degrees.
         duration_s: Of the longest track.
+        duration_told: Whether the file says how long it is; if not, FFmpeg's guess is of no use.
         codec: Of the first video track, else of the first audio track, in FFmpeg's words.
         frame_rate: Average, of the first video track.
         samples: How many samples the index lists: what a demuxer needs memory for.
@@ -27,6 +28,7 @@ class Structure:
     height_px: int | None = None
     quarter_turn: bool = False
     duration_s: float | None = None
+    duration_told: bool = True
     codec: str | None = None
     frame_rate: float | None = None
     samples: int = 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _DEMUXED_SAMPLES = 1_500_000
 """Above this FFmpeg needs over 100 MB for its index; then the structure alone decides."""
 
+_MAX_TAGS = 100
 _ONLY_SOUND = {
     "mp4": ("audio/mp4", "m4a"),
     "m4v": ("audio/mp4", "m4a"),
@@ -69,13 +70,19 @@ def judge_timed(
         extension=extension,
         width_px=streams.width_px if streams and decoded else structure.width_px,
         height_px=streams.height_px if streams and decoded else structure.height_px,
-        duration_s=_rounded(structure.duration_s or (streams.duration_s if streams else None)),
+        duration_s=_rounded(_duration_s(structure, streams)),
         codec=(streams.codec if streams else None) or structure.codec,
         frame_rate=_rounded(structure.frame_rate or (streams.frame_rate if streams else None))
         if has_video
         else None,
     )
     return info, streams.has_audio if streams else structure.has_audio is not False
+
+
+def _duration_s(structure: Structure, streams: Streams | None) -> float | None:
+    if structure.duration_s or streams is None or not structure.duration_told:
+        return structure.duration_s
+    return streams.duration_s
 
 
 def _rounded(value: float | None) -> float | None:
@@ -90,11 +97,14 @@ def _look(known: KnownBytes, sniffed: Sniffed, structure: Structure) -> Streams 
 
     file = SparseFile(known)
     try:
-        return look(file, sniffed, quarter_turn=structure.quarter_turn)
+        streams = look(file, sniffed, quarter_turn=structure.quarter_turn)
     except NotMediaError:
+        file.check()
         if file.missed:
             return None
         raise
+    file.check()
+    return streams
 
 
 def _examine(gathered: GatheredMedia, known: KnownBytes, sniffed: Sniffed) -> Structure:
@@ -109,7 +119,8 @@ def _examine(gathered: GatheredMedia, known: KnownBytes, sniffed: Sniffed) -> St
         if sniffed.extension == "wav":
             return examine_wave(walker, size_bytes)
         check_riff(walker, size_bytes)
-        return Structure()
+        # Written to a pipe, an AVI file says 0 for all that is known only at its end.
+        return Structure(duration_told=walker.outer_end > 0)
     return _examine_row(known, sniffed.extension)
 
 
@@ -127,9 +138,9 @@ def _examine_row(known: KnownBytes, extension: str) -> Structure:
         if extension == "flac":
             return examine_flac(head, tail, whole=not tail_at)
         if extension == "aac":
-            check_row(tail, tail_at, adts_frame)
+            check_row(tail, tail_at, adts_frame, 7)
         elif not check_mp3(head, begin, known.size_bytes):
-            check_row(tail, tail_at, mpeg_frame)
+            check_row(tail, tail_at, mpeg_frame, 4)
     return Structure()
 
 
@@ -140,7 +151,10 @@ def _behind_tags(known: KnownBytes) -> int:
         TruncatedError: The file ends before it.
     """
     at = 0
-    while size := id3_size(known.read(at, 10)):
+    for _ in range(_MAX_TAGS):
+        size = id3_size(known.read(at, 10))
+        if not size:
+            break
         at += size
         if at >= known.size_bytes:
             raise TruncatedError(

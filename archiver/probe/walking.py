@@ -15,8 +15,6 @@ ENTER = -1
 SKIP = 0
 """What `Walker._visit` returns for an element of no interest."""
 
-_MAX_ELEMENTS = 4_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Element:
@@ -55,6 +53,9 @@ class Walker(ABC):
 
     header_bytes: ClassVar[int]
     """The longest header of this format."""
+
+    max_elements: ClassVar[int] = 1_000_000
+    """After so many it stops: more are in no real file, and cost time."""
 
     def __init__(self) -> None:
         self.next_at = 0
@@ -95,7 +96,7 @@ class Walker(ABC):
         self.last = element
         self._met += 1
         keep = self._visit(element)
-        if self.stopped_at is not None or self._met > _MAX_ELEMENTS:
+        if self.stopped_at is not None or self._met > self.max_elements:
             self._stop()
             return
         self.next_at = element.body_at if keep == ENTER else element.end

@@ -1,0 +1,370 @@
+"""The catalog: what archiver knows of every task, in one SQLite file.
+
+It is an index, not the truth: `archived` and `forgotten` rows can be rebuilt from the store alone.
+It also holds the journal, which lets a later run finish what a killed one began, and the log of
+runs. One connection behind a lock serves all threads; every change is one durable transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from archiver.catalog.database import Database
+from archiver.catalog.rows import (
+    COLUMNS,
+    MARKS,
+    JournalEntry,
+    RunRow,
+    TaskRow,
+    decode_time,
+    encode_time,
+)
+from archiver.model import Fault, State, TaskRef
+
+__all__ = ["Catalog", "JournalEntry", "RunRow", "TaskRow", "decode_time", "encode_time"]
+
+PAGE = 1000
+_UPSERT = (
+    f"INSERT INTO tasks ({COLUMNS}) VALUES ({MARKS}) ON CONFLICT (source, task_id) DO UPDATE SET "
+    + ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in COLUMNS.split(",")[2:])
+)
+
+
+class Catalog(Database):
+    """What is known of every task; see the module's text."""
+
+    # --- facts about the whole -------------------------------------------------------------------
+
+    def fact(self, key: str) -> str | None:
+        """Return one remembered fact (`store_id`, …)."""
+        found = self._read("SELECT value FROM meta WHERE key = ?", (key,))
+        return found[0][0] if found else None
+
+    def remember_fact(self, key: str, value: str) -> None:
+        """Remember one fact for good."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def recall(self, source: str, key: str) -> str | None:
+        """Return what a provider asked to be remembered about one of its tasks or pages."""
+        sql = "SELECT value FROM memory WHERE source = ? AND key = ?"
+        found = self._read(sql, (source, key))
+        return found[0][0] if found else None
+
+    def memorise(self, source: str, key: str, value: str) -> None:
+        """Remember something for a provider."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (source, key, value))
+
+    def counts(self) -> dict[State, int]:
+        """Return how many tasks there are in each state."""
+        found = dict(self._read("SELECT state, count(*) FROM tasks GROUP BY state"))
+        return {state: found.get(state.value, 0) for state in State}
+
+    def stored_bytes(self) -> int:
+        """Return the size of all archived assets."""
+        sql = "SELECT coalesce(sum(stored_bytes), 0) FROM tasks WHERE state = 'archived'"
+        return int(self._read(sql)[0][0])
+
+    def number(self, condition: str, values: Sequence[str] = ()) -> int:
+        """Count rows by a condition of this program's own (never of a user's)."""
+        return int(self._read(f"SELECT count(*) FROM tasks WHERE {condition}", values)[0][0])
+
+    def oldest(self, column: str, condition: str) -> datetime | None:
+        """Return the smallest time in a column among the rows that meet a condition of ours."""
+        return decode_time(self._read(f"SELECT min({column}) FROM tasks WHERE {condition}")[0][0])
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    def row(self, ref: TaskRef) -> TaskRow | None:
+        """Return one task's row."""
+        sql = f"SELECT {COLUMNS} FROM tasks WHERE source = ? AND task_id = ?"
+        found = self._read(sql, (ref.source, ref.task_id))
+        return TaskRow.read(found[0]) if found else None
+
+    def rows(
+        self, condition: str = "1", values: Sequence[str] = (), *, order: str = ""
+    ) -> Iterator[TaskRow]:
+        """Yield rows page by page; a row changed meanwhile is given in the one or the other form.
+
+        Args:
+            condition: SQL of this program's own; what users gave goes into `values`.
+            order: A column to sort by first; without it, by source and id.
+        """
+        if order:
+            key = f"coalesce({order}, ''), source, task_id"
+        else:
+            key = "source, task_id"
+        start = ("",) * (3 if order else 2)
+        marks = ", ".join("?" * len(start))
+        sql = (
+            f"SELECT {COLUMNS}, {key} FROM tasks"
+            f" WHERE ({condition}) AND ({key}) > ({marks}) ORDER BY {key} LIMIT {PAGE}"
+        )
+        after: tuple[str, ...] = start
+        while page := self._read(sql, (*values, *after)):
+            for found in page:
+                yield TaskRow.read(found)
+            after = tuple(page[-1][-len(start) :])
+
+    def put(self, row: TaskRow, *, what: str = "", at: datetime | None = None) -> None:
+        """Write one row whole; its journal entry goes when it is archived.
+
+        Args:
+            what: A line for the task's history, if this is worth one.
+            at: When.
+        """
+        with self._transaction() as db:
+            db.execute(_UPSERT, row.values())
+            key = (row.ref.source, row.ref.task_id)
+            if row.state in (State.ARCHIVED, State.FORGOTTEN):
+                db.execute("DELETE FROM journal WHERE source = ? AND task_id = ?", key)
+            if what:
+                db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (*key, encode_time(at), what))
+
+    def add(self, refs: Iterable[TaskRef], *, now: datetime) -> int:
+        """Queue tasks that are not known yet; return how many were new."""
+        before = self._db.total_changes
+        with self._transaction() as db:
+            moment = encode_time(now)
+            db.executemany(
+                "INSERT OR IGNORE INTO tasks (source, task_id, state, first_seen_at,"
+                " next_attempt_at) VALUES (?, ?, 'queued', ?, ?)",
+                ((ref.source, ref.task_id, moment, moment) for ref in refs),
+            )
+            return self._db.total_changes - before
+
+    def claim_folder(self, ref: TaskRef, choose: Callable[[Callable[[str], bool]], str]) -> str:
+        """Return the task's folder; choose and fix it if it has none yet.
+
+        Args:
+            choose: Gets a test of "is this folder taken, case aside, by another task".
+        """
+        with self._transaction() as db:
+            key = (ref.source, ref.task_id)
+            sql = "SELECT path FROM tasks WHERE source = ? AND task_id = ?"
+            found = db.execute(sql, key).fetchone()
+            if found and found[0]:
+                return str(found[0])
+
+            def taken(folder: str) -> bool:
+                sql = "SELECT 1 FROM tasks WHERE path = ? COLLATE NOCASE"
+                return db.execute(sql, (folder,)).fetchone() is not None
+
+            folder = choose(taken)
+            db.execute("UPDATE tasks SET path = ? WHERE source = ? AND task_id = ?", (folder, *key))
+            return folder
+
+    def history(self, ref: TaskRef) -> list[tuple[datetime, str]]:
+        """Return what happened to a task, oldest first."""
+        sql = "SELECT at, what FROM history WHERE source = ? AND task_id = ? ORDER BY rowid"
+        found = self._read(sql, (ref.source, ref.task_id))
+        return [(datetime.fromisoformat(at), what) for at, what in found]
+
+    def mark_verified(
+        self, row: TaskRow, *, now: datetime, fault: Fault | None, lost: bool = False
+    ) -> None:
+        """Write down that a task's files were compared with its manifest.
+
+        Nothing changes if the row was changed meanwhile.
+
+        Args:
+            fault: What is wrong with them.
+            lost: The manifest itself is not there: the task is not archived any more, and due.
+        """
+        moment = encode_time(now)
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE tasks SET verified_at = ?, error_code = ?, error_message = ?,"
+                " state = iif(?, 'retry', state), next_attempt_at = iif(?, ?, next_attempt_at)"
+                " WHERE source = ? AND task_id = ? AND updated_at IS ? AND state = 'archived'",
+                (
+                    moment,
+                    fault.code if fault else None,
+                    fault.message if fault else None,
+                    lost,
+                    lost,
+                    moment,
+                    row.ref.source,
+                    row.ref.task_id,
+                    encode_time(row.updated_at),
+                ),
+            )
+
+    def compare_folders(self, listed: Iterable[tuple[str, int, bool]]) -> Iterator[TaskRow]:
+        """Yield the archived tasks whose folder is not as one listing of the store shows it.
+
+        Args:
+            listed: Folder, size of its assets in bytes, and whether its manifest is there.
+        """
+        with self._transaction() as db:
+            db.execute("DROP TABLE IF EXISTS temp.listed")
+            db.execute(
+                "CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, bytes INTEGER, whole INTEGER)"
+                " WITHOUT ROWID"
+            )
+            db.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", listed)
+        yield from self.rows(
+            "state = 'archived' AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.path = tasks.path"
+            " AND listed.bytes = tasks.stored_bytes AND listed.whole)"
+        )
+
+    def mark_all_verified(self, *, now: datetime) -> None:
+        """Write down that one listing of the store found every archived task as it must be.
+
+        Those with a known fault are left as they are.
+        """
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE tasks SET verified_at = ? WHERE state = 'archived' AND error_code IS NULL",
+                (encode_time(now),),
+            )
+
+    # --- the tasks that a command line names -----------------------------------------------------
+
+    def ask(self, refs: Iterable[TaskRef]) -> int:
+        """Note which tasks this process was asked for, each once; return how many there are.
+
+        They are kept in a temporary table on disk, so that their number costs no memory.
+        """
+        with self._lock, self._errors():
+            self._db.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS asked (place INTEGER PRIMARY KEY,"
+                " source TEXT, task_id TEXT, UNIQUE (source, task_id))"
+            )
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO asked (source, task_id) VALUES (?, ?)",
+                    ((ref.source, ref.task_id) for ref in refs),
+                )
+            finally:
+                self._db.execute("COMMIT")
+            return int(self._db.execute("SELECT count(*) FROM asked").fetchone()[0])
+
+    def queue_asked(self, *, now: datetime) -> None:
+        """Queue the asked tasks that are not known yet."""
+        moment = encode_time(now)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO tasks (source, task_id, state, first_seen_at,"
+                " next_attempt_at) SELECT source, task_id, 'queued', ?, ? FROM asked",
+                (moment, moment),
+            )
+
+    def asked_counts(self) -> dict[State, int]:
+        """Return the states of the asked tasks that are known, with their numbers."""
+        sql = "SELECT state, count(*) FROM asked JOIN tasks USING (source, task_id) GROUP BY state"
+        return {State(state): number for state, number in self._read(sql)}
+
+    def asked_sources(self) -> list[str]:
+        """Return the sources of the asked tasks."""
+        return [row[0] for row in self._read("SELECT DISTINCT source FROM asked")]
+
+    def asked(self, *, skip: Iterable[State] = ()) -> Iterator[TaskRef]:
+        """Yield the asked tasks in the order of asking, those in some states left out."""
+        states = [state.value for state in skip]
+        marks = ", ".join("?" * len(states))
+        sql = (
+            "SELECT place, source, task_id FROM asked LEFT JOIN tasks USING (source, task_id)"
+            f" WHERE place > ? AND coalesce(state, '') NOT IN ({marks})"
+            f" ORDER BY place LIMIT {PAGE}"
+        )
+        place = 0
+        while page := self._read(sql, (place, *states)):
+            for _, source, task_id in page:
+                yield TaskRef(source=source, task_id=task_id)
+            place = page[-1][0]
+
+    # --- the journal -----------------------------------------------------------------------------
+
+    def write_journal(self, entry: JournalEntry) -> None:
+        """Write down what is about to get its final name."""
+        with self._transaction() as db:
+            values = (entry.ref.source, entry.ref.task_id, entry.path, entry.draft)
+            db.execute("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", values)
+
+    def journal(self, ref: TaskRef | None = None) -> list[JournalEntry]:
+        """Return one task's entry, or all."""
+        sql = "SELECT source, task_id, path, draft FROM journal"
+        if ref is None:
+            found = self._read(sql)
+        else:
+            found = self._read(f"{sql} WHERE source = ? AND task_id = ?", (ref.source, ref.task_id))
+        return [
+            JournalEntry(ref=TaskRef(source=row[0], task_id=row[1]), path=row[2], draft=row[3])
+            for row in found
+        ]
+
+    def drop_journal(self, ref: TaskRef) -> None:
+        """Forget a task's entry: nothing of it is there any more."""
+        with self._transaction() as db:
+            sql = "DELETE FROM journal WHERE source = ? AND task_id = ?"
+            db.execute(sql, (ref.source, ref.task_id))
+
+    # --- rebuilding ------------------------------------------------------------------------------
+
+    def rebuild(self, rows: Iterable[TaskRow], *, store_id: str) -> int:
+        """Replace all archived and forgotten rows by those that the store holds, at once.
+
+        Other rows stay, unless the store says otherwise of the same task. Returns the number of
+        rows that came from the store.
+        """
+        number = 0
+        with self._transaction() as db:
+            db.execute("DROP TABLE IF EXISTS temp.verified")
+            db.execute(
+                "CREATE TEMP TABLE verified AS SELECT source, task_id, updated_at, verified_at"
+                " FROM tasks WHERE verified_at IS NOT NULL"
+            )
+            db.execute("DELETE FROM tasks WHERE state IN ('archived', 'forgotten')")
+            for row in rows:
+                db.execute(_UPSERT, row.values())
+                number += 1
+            db.execute(
+                "UPDATE tasks SET verified_at = old.verified_at FROM temp.verified AS old"
+                " WHERE tasks.source = old.source AND tasks.task_id = old.task_id"
+                " AND tasks.updated_at IS old.updated_at"
+            )
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", (store_id,))
+        return number
+
+    # --- the log of runs -------------------------------------------------------------------------
+
+    def begin_run(self, command: str, *, now: datetime) -> int:
+        """Write down that a run began; return its number."""
+        with self._transaction() as db:
+            sql = "INSERT INTO runs (command, started_at) VALUES (?, ?)"
+            number = db.execute(sql, (command, encode_time(now))).lastrowid
+        return int(number or 0)
+
+    def end_run(
+        self, number: int, *, now: datetime, exit_code: int, summary: Mapping[str, Any]
+    ) -> None:
+        """Write down how it ended."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE runs SET finished_at = ?, exit_code = ?, summary = ? WHERE id = ?",
+                (encode_time(now), exit_code, json.dumps(summary), number),
+            )
+
+    def runs(self, *, most: int = 20) -> list[RunRow]:
+        """Return the last runs, newest first."""
+        sql = (
+            "SELECT id, command, started_at, finished_at, exit_code, summary FROM runs"
+            " ORDER BY id DESC LIMIT ?"
+        )
+        return [
+            RunRow(
+                id=row[0],
+                command=row[1],
+                started_at=datetime.fromisoformat(row[2]),
+                finished_at=decode_time(row[3]),
+                exit_code=row[4],
+                summary=json.loads(row[5] or "{}"),
+            )
+            for row in self._read(sql, (str(most),))
+        ]

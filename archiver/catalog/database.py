@@ -1,0 +1,162 @@
+"""The SQLite file under the catalog: opening, migrating, transactions, error mapping.
+
+Source: https://www.sqlite.org/wal.html (WAL with `synchronous=FULL`: durable at every commit).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from archiver.errors import CatalogError, StoreFullError
+
+BUSY_TIMEOUT_S = 30.0
+
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tasks (
+        source TEXT NOT NULL, task_id TEXT NOT NULL, state TEXT NOT NULL,
+        provider_task_id TEXT, path TEXT, prompt TEXT, created_at TEXT,
+        archived_at TEXT, updated_at TEXT,
+        watermarked INTEGER NOT NULL DEFAULT 0, incomplete INTEGER NOT NULL DEFAULT 0,
+        stored_bytes INTEGER NOT NULL DEFAULT 0,
+        first_seen_at TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_attempt_at TEXT,
+        error_code TEXT, error_message TEXT,
+        verdict_code TEXT, verdict_at TEXT, verified_at TEXT,
+        PRIMARY KEY (source, task_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX tasks_state ON tasks (state, stored_bytes);
+    CREATE INDEX tasks_due ON tasks (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+    CREATE INDEX tasks_verified ON tasks (verified_at) WHERE state = 'archived';
+    CREATE INDEX tasks_path ON tasks (path COLLATE NOCASE) WHERE path IS NOT NULL;
+    CREATE TABLE journal (
+        source TEXT NOT NULL, task_id TEXT NOT NULL, path TEXT NOT NULL, draft BLOB NOT NULL,
+        PRIMARY KEY (source, task_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE in_flight (
+        source TEXT NOT NULL, task_id TEXT NOT NULL, deaths INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (source, task_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY, command TEXT NOT NULL, started_at TEXT NOT NULL,
+        finished_at TEXT, exit_code INTEGER, summary TEXT
+    );
+    CREATE TABLE history (
+        source TEXT NOT NULL, task_id TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL
+    );
+    CREATE INDEX history_task ON history (source, task_id);
+    CREATE TABLE inboxes (
+        path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+        offset_bytes INTEGER NOT NULL, head BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE memory (
+        source TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (source, key)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+class Database:
+    """One SQLite file; safe for several threads.
+
+    Args:
+        path: The file, made when missing; `None`: in memory, for a dry run.
+        read_only: For commands that only read; the file must exist.
+    """
+
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        with self._errors():
+            self._db = self._connect(path, read_only=read_only)
+            try:
+                self._prepare(read_only=read_only)
+            except BaseException:
+                self._db.close()
+                raise
+
+    @staticmethod
+    def _connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:
+        if path is None:
+            name, uri = ":memory:", False
+        elif read_only:
+            name, uri = f"{path.absolute().as_uri()}?mode=ro", True
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name, uri = str(path), False
+        return sqlite3.connect(
+            name, uri=uri, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None
+        )
+
+    def _prepare(self, *, read_only: bool) -> None:
+        version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise CatalogError(
+                f"{self._path} was written by a newer archiver (format {version});"
+                " update archiver, or move the file away and run `archiver reindex`"
+            )
+        if read_only:
+            return
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA temp_store=FILE")
+        for number in range(version, len(MIGRATIONS)):
+            with self._transaction():
+                for statement in MIGRATIONS[number].split(";"):
+                    if statement.strip():
+                        self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={number + 1}")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            where = self._path or "the catalog"
+            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):
+                raise StoreFullError(
+                    f"no room for {where}: {error}; what is archived is safe:"
+                    " free some space and run again"
+                ) from error
+            raise CatalogError(
+                f"{where} cannot be used: {error}; the archive is not touched by this."
+                " If the file is damaged, move it away and run `archiver reindex`"
+            ) from error
+        except OSError as error:
+            raise CatalogError(f"{self._path} cannot be used: {error.strerror}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            if self._db.in_transaction:
+                yield self._db
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                # An I/O fault may have ended the transaction already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, self._errors():
+            return self._db.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock, self._errors():
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
