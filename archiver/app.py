@@ -17,7 +17,8 @@ from archiver.catalog import Catalog
 from archiver.config import Config, SourceConfig, resolve_headers, resolve_secret
 from archiver.contracts import Clock, Store
 from archiver.errors import ConfigError
-from archiver.pipeline import Pipeline, Wishes
+from archiver.obtain import Parts, Wishes
+from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
 from archiver.session import Session
 from archiver.transport.clock import SystemClock
@@ -204,25 +205,31 @@ class _Workshop:
         download = self._config.download
         return Pipeline(
             provider=provider_type(source.name, api),
-            api=api,
-            store=self._store,
-            catalog=self._catalog,
-            fetcher=Fetcher(
-                downloads=transport.downloads(),
-                prober=self.prober,
-                max_size_bytes=download.max_size_bytes,
+            parts=Parts(
+                api=api,
+                store=self._store,
+                catalog=self._catalog,
+                fetcher=Fetcher(
+                    downloads=transport.downloads(),
+                    prober=self.prober,
+                    max_size_bytes=download.max_size_bytes,
+                ),
+                clock=self._clock,
+                wishes=self._wishes(),
             ),
             template=Template.parse(self._config.store.path),
-            clock=self._clock,
             redactor=self._redactor,
-            wishes=Wishes(
-                prefer=download.prefer,
-                refuse_mismatch=download.on_dimension_mismatch == "refuse",
-                unwatermarked_only=self._options.unwatermarked_only,
-                again=self._options.again,
-                dry_run=self._options.dry_run,
-            ),
             version=archiver.__version__,
+        )
+
+    def _wishes(self) -> Wishes:
+        download = self._config.download
+        return Wishes(
+            prefer=download.prefer,
+            refuse_mismatch=download.on_dimension_mismatch == "refuse",
+            unwatermarked_only=self._options.unwatermarked_only,
+            again=self._options.again,
+            dry_run=self._options.dry_run,
         )
 
     def _open_transport(self) -> Any:

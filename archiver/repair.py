@@ -21,6 +21,7 @@ from archiver.errors import (
 from archiver.links import Links
 from archiver.manifest import AssetRecord
 from archiver.model import Asset, Rendition, State
+from archiver.obtain import fetch_rendition
 from archiver.pipeline import Pipeline
 from archiver.session import Session
 
@@ -109,10 +110,10 @@ def _repair_file(
 ) -> bool:
     folder = row.path or ""
     for asset, rendition in _candidates(assets, record):
-        upload = pipeline.store.begin(folder, layout.asset_stem(asset.role, asset.index))
+        upload = pipeline.parts.store.begin(folder, layout.asset_stem(asset.role, asset.index))
         try:
             upload.restart()
-            fetched = pipeline.fetch(asset, rendition, links, row, upload)
+            fetched = fetch_rendition(pipeline.parts, row, links, asset, rendition, upload)
             if fetched.sha256 != record.sha256:
                 raise NotMediaError("other bytes than were archived", code="other_bytes")
             upload.identify(record.path, record.media_type, {})

@@ -68,13 +68,16 @@ def text_of(value: JsonValue) -> str | None:
 
 
 def ident_of(value: JsonValue) -> str | None:
-    """Read an id: a text or a whole number (some APIs give both for the same id)."""
+    """Read an id: a text or a whole number (some APIs give both for the same id).
+
+    A link is none: an id is written down as it is, and a link's query must not be.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return str(value) if 0 <= value < _MAX_INTEGER else None
     text = text_of(value)
-    return text.strip() if text and len(text) <= 3000 else None
+    return text.strip() if text and len(text) <= 3000 and "://" not in text else None
 
 
 def flag_of(value: JsonValue) -> bool | None:

@@ -200,7 +200,7 @@ class Catalog(Database):
         Args:
             listed: Folder, size of its assets in bytes, and whether its manifest is there.
         """
-        with self._transaction() as db:
+        with self._temporary() as db:
             db.execute("DROP TABLE IF EXISTS temp.listed")
             db.execute(
                 "CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, bytes INTEGER, whole INTEGER)"
@@ -230,20 +230,16 @@ class Catalog(Database):
 
         They are kept in a temporary table on disk, so that their number costs no memory.
         """
-        with self._lock, self._errors():
-            self._db.execute(
+        with self._temporary() as db:
+            db.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS asked (place INTEGER PRIMARY KEY,"
                 " source TEXT, task_id TEXT, UNIQUE (source, task_id))"
             )
-            self._db.execute("BEGIN")
-            try:
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO asked (source, task_id) VALUES (?, ?)",
-                    ((ref.source, ref.task_id) for ref in refs),
-                )
-            finally:
-                self._db.execute("COMMIT")
-            return int(self._db.execute("SELECT count(*) FROM asked").fetchone()[0])
+            db.executemany(
+                "INSERT OR IGNORE INTO asked (source, task_id) VALUES (?, ?)",
+                ((ref.source, ref.task_id) for ref in refs),
+            )
+            return int(db.execute("SELECT count(*) FROM asked").fetchone()[0])
 
     def queue_asked(self, *, now: datetime) -> None:
         """Queue the asked tasks that are not known yet."""

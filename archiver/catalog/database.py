@@ -146,6 +146,19 @@ class Database:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def _temporary(self) -> Iterator[sqlite3.Connection]:
+        """Work on temporary tables only: the file itself may be open for reading."""
+        with self._lock, self._errors():
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, self._errors():
             return self._db.execute(sql, values).fetchall()

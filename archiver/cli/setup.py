@@ -79,7 +79,7 @@ class Doctor:
             pipeline = session.open_sources([name])[name]
             pipeline.provider.get_task(NO_TASK)
         except TaskNotFoundError:
-            self.say(what, ok=True, words=f"{pipeline.api.base_url}: the key is accepted")
+            self.say(what, ok=True, words=f"{pipeline.parts.api.base_url}: the key is accepted")
         except (ProviderError, PassingError) as error:
             self.fail(what, error)
             return
@@ -87,9 +87,9 @@ class Doctor:
             self.fail(what, error)
             return
         else:
-            self.say(what, ok=True, words=f"{pipeline.api.base_url}: it answers")
+            self.say(what, ok=True, words=f"{pipeline.parts.api.base_url}: it answers")
         clock = self._terminal.clock
-        off_s = (pipeline.api.now() - clock.now()).total_seconds()
+        off_s = (pipeline.parts.api.now() - clock.now()).total_seconds()
         near = abs(off_s) <= MOST_CLOCK_ERROR_S
         words = "agrees with the server's" if near else f"is {-off_s:+.0f} s off the server's"
         self.say(f"clock ({name})", ok=near, words=f"this machine's clock {words}")

@@ -1,0 +1,153 @@
+"""Obtain the outputs of one task: the best rendition of each that can be had, journalled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archiver import layout, policy, verdicts
+from archiver.catalog import Catalog, JournalEntry, TaskRow
+from archiver.contracts import Api, Clock, Store, Upload
+from archiver.draft import Draft, describe
+from archiver.errors import DimensionMismatchError, RenditionError
+from archiver.fetch import Fetched, Fetcher, Link, Wanted
+from archiver.links import Links
+from archiver.model import Asset, Dimensions, Rendition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What this run wants of a task.
+
+    Attributes:
+        prefer: Names of renditions, best first.
+        refuse_mismatch: Take the next rendition when dimensions are a `mismatch`.
+        unwatermarked_only: Archive no marked copy.
+        again: Fetch what is archived already anew.
+        dry_run: Ask for documents and touch nothing else.
+    """
+
+    prefer: tuple[str, ...]
+    refuse_mismatch: bool = False
+    unwatermarked_only: bool = False
+    again: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What every task of a source is archived with; many workers use them at the same time."""
+
+    api: Api
+    store: Store
+    catalog: Catalog
+    fetcher: Fetcher
+    clock: Clock
+    wishes: Wishes
+
+
+class Obtaining:
+    """One pass over one task's outputs.
+
+    Args:
+        folder: The task's folder in the store.
+
+    Attributes:
+        fetched_bytes: What came over the wire so far.
+    """
+
+    def __init__(self, parts: Parts, row: TaskRow, folder: str, draft: Draft, links: Links) -> None:
+        self._parts = parts
+        self._row = row
+        self._folder = folder
+        self._draft = draft
+        self._links = links
+        self.fetched_bytes = 0
+
+    def obtain(self, asset: Asset) -> None:
+        """Store the best rendition of one output that can be had.
+
+        Raises:
+            PassingError: The best one cannot be had now: no silent downgrade to the next.
+        """
+        record, wishes = self._draft.record(asset), self._parts.wishes
+        for rendition in policy.rank(asset, wishes.prefer):
+            if rendition.watermarked and wishes.unwatermarked_only:
+                continue
+            if record and not wishes.again and not policy.is_better(rendition, record):
+                return
+            if record and not policy.may_replace(rendition, record):
+                return
+            if self._try(asset, rendition):
+                return
+        if record is None:
+            when = policy.next_poll(self._row.first_seen_at, self._parts.clock.now())
+            self._draft.miss(asset, code=verdicts.UNAVAILABLE, next_attempt_at=when)
+
+    def _try(self, asset: Asset, rendition: Rendition) -> bool:
+        """Fetch one rendition and store it; tell whether it was accepted."""
+        record = self._draft.record(asset)
+        upload = self._parts.store.begin(self._folder, layout.asset_stem(asset.role, asset.index))
+        try:
+            fetched = fetch_rendition(self._parts, self._row, self._links, asset, rendition, upload)
+            self.fetched_bytes += fetched.wire_bytes
+            self._check(rendition, fetched)
+            if record is not None and record.sha256 == fetched.sha256:
+                upload.discard()
+            else:
+                self._publish(asset, rendition, fetched, upload)
+        except RenditionError as error:
+            upload.discard()
+            self._draft.refuse(asset, rendition, error)
+            return False
+        except BaseException:
+            upload.park()
+            raise
+        return True
+
+    def _check(self, rendition: Rendition, fetched: Fetched) -> None:
+        declared, info = (rendition.width_px, rendition.height_px), fetched.info
+        verdict = policy.compare_dimensions(*declared, info.width_px, info.height_px)
+        if self._parts.wishes.refuse_mismatch and verdict is Dimensions.MISMATCH:
+            raise DimensionMismatchError(
+                f"declared {declared[0]}x{declared[1]}, is {info.width_px}x{info.height_px}"
+            )
+
+    def _publish(
+        self, asset: Asset, rendition: Rendition, fetched: Fetched, upload: Upload
+    ) -> None:
+        """Journal the file, then give it its final name."""
+        name = layout.asset_name(
+            asset.role, asset.index, fetched.info.extension, watermarked=rendition.watermarked
+        )
+        now = self._parts.clock.now()
+        self._draft.store(describe(asset, rendition, fetched, name=name, now=now), now=now)
+        data = self._draft.manifest(now=now).to_bytes()
+        entry = JournalEntry(ref=self._row.ref, path=self._folder, draft=data)
+        self._parts.catalog.write_journal(entry)
+        upload.publish(sha256=fetched.sha256)
+
+
+def fetch_rendition(
+    parts: Parts, row: TaskRow, links: Links, asset: Asset, rendition: Rendition, upload: Upload
+) -> Fetched:
+    """Bring one rendition into an upload, whole, probed and sealed.
+
+    Raises:
+        PassingError: Time may mend it; what came is in the upload.
+        RenditionError: This rendition is of no use.
+        StoreError, StoppedError, ProviderError: As they come.
+    """
+    content = rendition.content
+    wanted = Wanted(
+        role=asset.role,
+        link=Link(url="") if content is not None else links.link(asset, rendition),
+        renew=lambda dead: links.renew(asset, rendition, dead),
+        name=lambda seen: layout.asset_name(
+            asset.role, asset.index, seen.extension, watermarked=rendition.watermarked
+        ),
+        metadata={"source": row.ref.source, "task-id": row.ref.task_id},
+        now=parts.api.now,
+    )
+    if content is not None:
+        return parts.fetcher.take(content, wanted, upload)
+    return parts.fetcher.fetch(wanted, upload)
