@@ -72,8 +72,8 @@ READ: list[tuple[str, JsonValue, object]] = [
     ("text", "  ", None), ("text", 5, None), ("text", ["a"], None), ("text", {}, None),
     ("words", "a\n\x1b[31mb", "a \\x1b[31mb"), ("words", f"see {URL}?sig=s3cret", f"see {URL}"),
     ("ident", "a-b", "a-b"), ("ident", 302892389810432, "302892389810432"), ("ident", " a ", "a"),
-    ("ident", True, None), ("ident", 1.5, None), ("ident", -1, None), ("ident", 10**5000, None),
-    ("ident", "x" * 3001, None),
+    ("ident", True, None), ("ident", 1.5, None), ("ident", -1, None), ("ident", URL, None),
+    ("ident", 10**5000, None), ("ident", "x" * 3001, None),
     ("flag", True, True), ("flag", "false", False), ("flag", "yes", None), ("flag", 1, None),
     ("number", 5.5, 5.5), ("number", "5.042", 5.042), ("number", "-1e3", -1000.0),
     ("number", "0x10", None), ("number", "1_000", None), ("number", "NaN", None),
@@ -354,6 +354,8 @@ def test_a_marked_file_name_is_believed_over_every_field() -> None:
     url = "https://h.example/x_watermarked.mp4"
     forms = [rendition_of("video_raw", url), rendition_of("url", url, watermarked=True)]
     assert [r.watermarked for r in merge_equal_urls(forms)] == [True]
+    said_clean = Rendition(name="video_raw", url=url)
+    assert [r.watermarked for r in merge_equal_urls([said_clean, forms[1]])] == [True]
 
 
 def test_two_forms_that_differ_in_the_query_stay_two() -> None:

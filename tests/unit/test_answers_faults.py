@@ -98,6 +98,7 @@ SOURCE_FAULTS: list[Answer] = [
     json_answer({"error": "user id 12 not found"}, 404),
     json_answer({"message": "unknown task type"}, 404),
     json_answer({"message": "job queue not found"}, 404),
+    json_answer({"error": "endpoint not found", "message": "no job found by this name"}, 404),
     json_answer({"detail": "Method Not Allowed"}, 405),
     json_answer({}, 404), json_answer([], 404), json_answer(0, 404), json_answer(False, 404),
     json_answer({"location": "/login"}, 302),

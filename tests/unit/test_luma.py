@@ -505,6 +505,13 @@ def test_batches_as_rows() -> None:
     assert tasks["task_b2"].raw == payload("batch_rows")["data"][1]
 
 
+def test_entries_of_a_batch_that_say_nothing_are_absent() -> None:
+    """An id alone is no task; of an id given twice the first counts."""
+    twice: JsonValue = [{"id": "a"}, {"id": "b", "state": "failed"}, {"id": "b", "state": "queued"}]
+    tasks = LumaProvider("s", FakeApi(anything=json_answer(twice))).get_tasks(["a", "b"])
+    assert {i: t.progress for i, t in tasks.items()} == {"b": Progress.FAILED}
+
+
 @pytest.mark.parametrize(
     "body", [[], None, {"code": "success", "data": None}, {"code": 0, "data": []}]
 )
@@ -553,6 +560,7 @@ def test_vendors_have_no_batches() -> None:
         assert LumaProvider("s", api).batch_size == 1
         assert LumaProvider("s", api).get_tasks(["a"]) == {}
         assert api.requests == []
+    assert LumaProvider("s", FakeApi("https://api.lumalabs.ai.example.com")).batch_size > 1
     api = FakeApi()
     assert LumaProvider("s", api).get_tasks([]) == {}
     assert LumaProvider("s", api).get_tasks(["\udc80"]) == {}
