@@ -18,7 +18,7 @@ _ADTS_RATES = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
     7_350,
 )  # fmt: skip
-_SEARCHED_BYTES = 32 << 10
+_SEARCHED_BYTES = 128 << 10
 _ENOUGH_FRAMES = 4
 
 
@@ -97,9 +97,9 @@ def check_row(tail: bytes, tail_at: int, frame: FrameFormat, header_bytes: int) 
     Raises:
         TruncatedError: The last frame, or its header, is cut.
     """
-    for start in range(max(0, len(tail) - _SEARCHED_BYTES), len(tail)):
-        if tail[start] != 0xFF:
-            continue
+    start = len(tail)
+    first = max(0, len(tail) - _SEARCHED_BYTES)
+    while (start := tail.rfind(b"\xff", first, start)) >= 0:
         end = _row_end(tail, start, frame)
         if end is None:
             continue
