@@ -58,7 +58,7 @@ class Subject:
         finished, running, failed: Names of payload files with one task each, in that state.
         lists: Those with several tasks, or with none of the other states.
         dated: Payload and name of a field that holds the date of creation, if any.
-        number: Payload, names down to a number that is declared, and how a task shows it.
+        numbers: What its declared numbers are called.
         serve: Makes an API that gives this body for a task.
         task_id: An id as this provider's users write it.
     """
@@ -447,9 +447,15 @@ def test_missing_and_null(subject: Subject, name: str) -> None:
 def test_wrong_types(subject: Subject, name: str) -> None:
     """Anything may be of any type."""
     body = subject.body(name)
-    for path in paths_in(body):
+    for path in list(paths_in(body)):
+        if not path:
+            continue  # every status with every body: below
+        *way, last = path
+        holder, kept = at(body, tuple(way)), at(body, path)
         for odd in ODD:
-            survive(subject, with_item(body, path, odd))
+            holder[last] = odd  # in place: thousands of copies would cost more than the reading
+            survive(subject, body)
+        holder[last] = kept
 
 
 @each_provider
