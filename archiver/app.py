@@ -25,6 +25,9 @@ from archiver.transport.clock import SystemClock
 
 PROVIDERS: Mapping[str, str] = {
     "luma": "archiver.providers.luma:LumaProvider",
+    "suno": "archiver.providers.suno:SunoProvider",
+    "udio": "archiver.providers.udio:UdioProvider",
+    "midjourney": "archiver.providers.midjourney:MidjourneyProvider",
 }
 """Where each provider's class is; loaded when a source needs it."""
 

@@ -171,7 +171,7 @@ class _Form:
         if Progress.FINISHED in states:
             self._tell_failed_clips(outer)
             return Progress.FINISHED
-        return Progress.FAILED
+        return Progress.GONE if outer is Progress.GONE else Progress.FAILED
 
     def _outer_progress(self) -> Progress | None:
         word, envelope = self._outer.value("status", "state"), self._envelope
