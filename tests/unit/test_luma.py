@@ -168,6 +168,12 @@ def test_a_vendors_link_of_its_own_is_clean() -> None:
     assert forms(ask(body)) == [("video", False), ("url", True)]
 
 
+def test_a_vendors_link_that_is_marked_leaves_the_endpoint_to_ask() -> None:
+    """Where even the vendor's link is marked by its name, the unmarked copy is asked for."""
+    body = payload("official_video") | {"assets": {"video": MARKED}}
+    assert forms(ask(body)) == [("video", True), ("no_mark", False)]
+
+
 def test_a_marked_link_is_not_cleaned_by_assets() -> None:
     """Only `video_raw` and `download_url` say that a link has no mark."""
     body = payload("hybrid")

@@ -199,10 +199,11 @@ class _Form:
             forms.append(rendition_of("download_url", download, download_size))
         if official is not None and official != marked:
             forms.append(rendition_of("video", official))
-        # A clean link at hand needs no asking; otherwise this is for when those above are dead.
+        # The vendor's own link is clean at hand; those of gateways may be dead by now.
         is_vendors = official not in (None, raw, download, marked)
-        is_web = (raw or download or marked) is not None
-        if self._has_no_mark and not is_vendors and (is_web or may_lack_links):
+        has_clean = is_vendors and not forms[-1].watermarked
+        has_links = (raw or download or marked or official) is not None
+        if self._has_no_mark and not has_clean and (has_links or may_lack_links):
             size = download_size or marked_size or raw_size
             forms.append(rendition_of("no_mark", None, size))
         if marked is not None:
