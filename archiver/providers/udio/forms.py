@@ -46,7 +46,7 @@ def is_udio(body: Body) -> bool:
     said = (body.envelope.platform, body.envelope.action, Fields(body.object).text("action"))
     if any((word or "").lower().startswith("udio") for word in said):
         return True
-    return any(Fields(song).has("song_path") for song in songs_in(body))
+    return any("song_path" in song for song in songs_in(body))
 
 
 def songs_in(body: Body) -> list[JsonObject]:
