@@ -184,11 +184,17 @@ def seaweedfs() -> Iterator[dict[str, S3Server]]:
             "webdav": "false",
             "master.telemetry": "false",
         }
-        command = [weed, "mini", *(f"-{name}={value}" for name, value in options.items())]
+        command = [
+            weed,
+            f"-logdir={folder}",
+            "mini",
+            *(f"-{name}={value}" for name, value in options.items()),
+        ]
         environment = {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "WEED_S3_SSE_KEY": "any",
+            "TMPDIR": str(folder),
         }
         process = ServerProcess(command, folder / "server.log", environment)
         plain, secure = (
@@ -201,8 +207,13 @@ def seaweedfs() -> Iterator[dict[str, S3Server]]:
             )
             for scheme, port in (("http", ports[0]), ("https", ports[1]))
         )
-        with _running(plain):
-            yield {plain.name: plain, secure.name: secure}
+        try:
+            with _running(plain):
+                yield {plain.name: plain, secure.name: secure}
+        finally:
+            for port in ports:  # a killed SeaweedFS leaves its sockets
+                for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + GRPC_OFFSET}.sock"):
+                    left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

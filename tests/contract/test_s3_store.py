@@ -53,6 +53,7 @@ def test_a_later_identity_counts(one_s3kit: S3Kit) -> None:
     assert kit.read(stored.key) == data
     media_type, metadata, _ = kit.head(stored.key)
     assert (media_type, metadata["task-id"]) == ("audio/mp4", "b")
+    assert list(kit.store.entries()) != []
     assert kit.leftovers() == []
 
 

@@ -20,9 +20,9 @@ from archiver.errors import ConfigError, DamageError, StoreError, StoreFullError
 from archiver.stores.s3 import Credentials, S3Store, connect
 from archiver.stores.s3.buffers import KEPT, SMALL_BYTES, Buffers, Filling
 from archiver.stores.s3.checks import AwsChecks, Checks, Md5Checks, checks_for
-from archiver.stores.s3.moves import move
 from archiver.stores.s3.parts import MAX_PARTS, base_for, part_bytes
 from archiver.stores.s3.place import Identity, header_values
+from archiver.stores.s3.renames import copy
 from tests.s3fake import FakeS3, Rule, StoredThing, fake_s3
 
 MIB = 1 << 20
@@ -247,19 +247,27 @@ def test_aws_is_sent_its_own_checksums(fake: FakeS3) -> None:
 
 def test_class_and_encryption(fake: FakeS3) -> None:
     """Encryption is asked for on every write, the storage class on assets only."""
-    store = connected(fake, storage_class="STANDARD_IA", sse="aws:kms", sse_kms_key_id="k1")
+    store = connected(
+        fake, checks=AwsChecks(), storage_class="STANDARD_IA", sse="aws:kms", sse_kms_key_id="k1"
+    )
     put(store, b"x")
     put(store, content(PART + 1))
     store.put_document(MANIFEST, b"{}")
+    queue = store.begin(".archiver", "pending")
+    queue.identify("pending.jsonl", "application/jsonl", {})
+    queue.write(b"{}")
+    queue.publish(sha256="")
 
     single = fake.requests("PUT", "video.mp4")[0].headers
     begin = fake.requests("POST", "uploads")[0].headers
     document = fake.requests("PUT", "manifest.json")[0].headers
-    for headers in (single, begin, document):
+    bookkeeping = fake.requests("PUT", "pending.jsonl")[0].headers
+    for headers in (single, begin, document, bookkeeping):
         assert headers["x-amz-server-side-encryption"] == "aws:kms"
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "k1"
     assert single["x-amz-storage-class"] == begin["x-amz-storage-class"] == "STANDARD_IA"
     assert "x-amz-storage-class" not in document
+    assert "x-amz-storage-class" not in bookkeeping
 
 
 def test_the_usual_class_is_not_mentioned(fake: FakeS3, store: S3Store) -> None:
@@ -724,7 +732,7 @@ def test_one_listing_serves_many_cleanings(fake: FakeS3, store: S3Store, clock: 
         store.clean(f"luma/{number}")
     store.clean("luma/1")
     assert list(fake.uploads) == ["u2"]
-    assert len(fake.requests("GET")) == 1
+    assert len(fake.requests("GET", "?uploads")) == 1
 
     fake.uploads["u3"] = (f"pre/fix/{KEY}", {}, {})
     clock.seconds += 61
@@ -807,7 +815,97 @@ def test_a_store_that_gives_back_other_bytes(fake: FakeS3, store: S3Store) -> No
     assert fake.objects == {}
 
 
-# --- moving -------------------------------------------------------------------------------------
+# --- other names --------------------------------------------------------------------------------
+
+
+def renamed(store: S3Store, data: bytes) -> Upload:
+    """Write an upload that is an `.m4a` only at its end."""
+    upload = store.begin("luma/1", "audio")
+    upload.identify("audio.mp4", "video/mp4", {"task-id": "1"})
+    upload.write(data)
+    upload.identify("audio.m4a", "audio/mp4", {})
+    return upload
+
+
+def test_a_renamed_upload_leaves_no_early_name(fake: FakeS3, store: S3Store) -> None:
+    """Only the last name is there in the end, without the note that was kept meanwhile."""
+    data = content(PART + 1)
+    renamed(store, data).publish(sha256=hashlib.sha256(data).hexdigest())
+
+    assert list(fake.objects) == ["pre/fix/luma/1/audio.m4a"]
+    assert data_of(fake, "luma/1/audio.m4a") == data
+    assert fake.objects["pre/fix/luma/1/audio.m4a"].headers["Content-Type"] == "audio/mp4"
+
+
+def test_a_failed_rename_is_discarded_whole(fake: FakeS3, store: S3Store) -> None:
+    """When the copy fails, neither the early object nor its note outlives `discard`."""
+    upload = renamed(store, content(PART + 1))
+    fake.rules.append(Rule("PUT", "x-amz-copy-source", status=403, code="AccessDenied"))
+
+    with pytest.raises(StoreError, match="s3:GetObject and s3:PutObject"):
+        upload.publish(sha256="0" * 64)
+    upload.discard()
+
+    assert fake.objects == {}
+    assert fake.uploads == {}
+
+
+@pytest.mark.parametrize("cleaned", [True, False])
+def test_what_a_killed_rename_left_is_no_good_object(
+    fake: FakeS3, store: S3Store, cleaned: bool
+) -> None:
+    """An early name left by a killed run is removed by `clean`, and in nobody's way without."""
+    data = content(PART + 1)
+    upload = renamed(store, data)
+    fake.rules.append(Rule("PUT", "x-amz-copy-source", status=403, code="AccessDenied"))
+    with pytest.raises(StoreError):
+        upload.publish(sha256="0" * 64)
+    assert sorted(fake.objects) == [
+        "pre/fix/luma/1/audio.mp4",
+        "pre/fix/luma/1/audio.mp4.part.json",
+    ]
+
+    if cleaned:
+        store.clean("luma/1")
+        assert fake.objects == {}
+    renamed(store, data).publish(sha256=hashlib.sha256(data).hexdigest())
+
+    assert list(fake.objects) == ["pre/fix/luma/1/audio.m4a"]
+
+
+def test_cleaning_spares_a_good_object_beside_a_note(fake: FakeS3, store: S3Store) -> None:
+    """A note of another upload does not cost the object that has the name now."""
+    put(store, content(PART + 1))
+    fake.objects[f"pre/fix/{KEY}.part.json"] = StoredThing(b"another", {})
+    fake.objects["pre/fix/luma/1/audio.part"] = StoredThing(b"x", {})
+    fake.objects["pre/fix/luma/1/deeper/x.part"] = StoredThing(b"x", {})
+
+    store.clean("luma/1")
+
+    assert sorted(fake.objects) == ["pre/fix/luma/1/deeper/x.part", f"pre/fix/{KEY}"]
+
+
+def test_another_media_type_is_a_copy_in_place(fake: FakeS3, store: S3Store) -> None:
+    """When only the media type turned out otherwise, the object gets it where it lies."""
+    data = content(PART + 1)
+    upload = begun(store, data)
+    upload.identify("video.mp4", "video/quicktime", {})
+    upload.publish(sha256=hashlib.sha256(data).hexdigest())
+
+    assert fake.objects[f"pre/fix/{KEY}"].headers["Content-Type"] == "video/quicktime"
+    assert data_of(fake) == data
+    assert list(fake.objects) == [f"pre/fix/{KEY}"]
+
+
+def test_other_metadata_are_not_worth_a_copy(fake: FakeS3, store: S3Store) -> None:
+    """A repair that names the same file again does not copy it."""
+    data = content(PART + 1)
+    upload = begun(store, data)
+    upload.identify("video.mp4", "video/mp4", {})
+    upload.publish(sha256=hashlib.sha256(data).hexdigest())
+
+    assert not [seen for seen in fake.requests("PUT") if "x-amz-copy-source" in seen.headers]
+    assert fake.objects[f"pre/fix/{KEY}"].headers["x-amz-meta-task-id"] == "1"
 
 
 def test_a_large_object_is_copied_in_ranges(fake: FakeS3, store: S3Store) -> None:
@@ -815,7 +913,7 @@ def test_a_large_object_is_copied_in_ranges(fake: FakeS3, store: S3Store) -> Non
     data = stored(fake, 1000)
     identity = Identity(name="video.webm", media_type="video/webm", metadata={"task-id": "1"})
 
-    move(
+    copy(
         store._place,
         KEY,
         "luma/1/video.webm",
@@ -837,7 +935,7 @@ def test_a_copy_that_fails_leaves_no_upload(fake: FakeS3, store: S3Store) -> Non
     identity = Identity(name="a.webm", media_type="video/webm", metadata={})
 
     with pytest.raises(StoreError):
-        move(store._place, KEY, "a.webm", identity, size_bytes=1000, token="t", copy_bytes=300)
+        copy(store._place, KEY, "a.webm", identity, size_bytes=1000, token="t", copy_bytes=300)
 
     assert fake.uploads == {}
     assert "pre/fix/a.webm" not in fake.objects

@@ -103,7 +103,7 @@ class Diagnosis:
         full = place.full(self._key)
         with place.faults("begin and abort a multipart upload in"):
             begun = place.client.create_multipart_upload(
-                Bucket=place.bucket, Key=full, **place.of_assets, **place.checks.of_create()
+                Bucket=place.bucket, Key=full, **place.encryption, **place.checks.of_create()
             )
             place.client.abort_multipart_upload(
                 Bucket=place.bucket, Key=full, UploadId=begun["UploadId"]

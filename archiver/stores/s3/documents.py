@@ -18,13 +18,12 @@ from botocore.exceptions import ClientError
 
 from archiver.errors import DamageError, StoreError
 from archiver.stores.s3.faults import code_of, status_of
-from archiver.stores.s3.place import Place
+from archiver.stores.s3.place import OWN_FOLDER, Place
 from archiver.stores.s3.reader import ObjectReader
 
 REMEMBERED = 1024
 """How many documents that were read are remembered until they are written."""
 
-_OWN_FOLDER = ".archiver/"
 _UNSUPPORTED = frozenset({400, 501})
 _REFUSED = frozenset({404, 409, 412})
 
@@ -59,7 +58,7 @@ class Documents:
         """
         version = self._read(key, max_bytes)
         # Any run may rewrite the bookkeeping at any time.
-        if not key.startswith(_OWN_FOLDER) and version.etag != "":
+        if not key.startswith(OWN_FOLDER) and version.etag != "":
             with self._lock:
                 self._seen[key] = version.etag
                 self._seen.move_to_end(key)

@@ -115,7 +115,7 @@ class Multipart:
                 Key=self._full,
                 ContentType=identity.media_type,
                 Metadata={**identity.metadata, TOKEN: token},
-                **place.of_assets,
+                **place.of_upload(key),
                 **place.checks.of_create(),
             )
         self._upload_id = answer["UploadId"]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TOKEN = "upload"  # noqa: S105
 """Name of the metadata by which a multipart upload is known again; no secret."""
 
+OWN_FOLDER = ".archiver/"
+"""Below it is what runs keep for themselves, in the class that can always be read."""
+
 _STANDARD = "STANDARD"
 _MAX_VALUE = 256
 _MAX_METADATA = 1024
@@ -102,10 +105,12 @@ class Place:
         key = {"SSEKMSKeyId": self.sse_kms_key_id} if self.sse_kms_key_id else {}
         return {"ServerSideEncryption": self.sse, **key}
 
-    @property
-    def of_assets(self) -> Mapping[str, Any]:
-        """Arguments of an asset's write; STANDARD is left out, as not every server knows it."""
-        if self.storage_class in ("", _STANDARD):
+    def of_upload(self, key: str) -> Mapping[str, Any]:
+        """Arguments of an upload: an asset has a storage class, the store's bookkeeping has none.
+
+        STANDARD is left out, as not every server knows it.
+        """
+        if self.storage_class in ("", _STANDARD) or key.startswith(OWN_FOLDER):
             return self.encryption
         return {"StorageClass": self.storage_class, **self.encryption}
 

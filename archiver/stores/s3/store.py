@@ -22,6 +22,7 @@ from archiver.stores.s3.faults import status_of
 from archiver.stores.s3.parts import MAX_PART_BYTES, MIN_PART_BYTES, Lanes
 from archiver.stores.s3.place import Place
 from archiver.stores.s3.reader import READ_AHEAD_BYTES, ObjectReader
+from archiver.stores.s3.renames import NOTE, clean_rename
 from archiver.stores.s3.sweep import OpenUploads
 from archiver.stores.s3.upload import S3Upload
 
@@ -31,7 +32,7 @@ DELETE_BATCH = 1000
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 """
 
-_NOT_FINAL = (".part", ".part.json")
+_NOT_FINAL = (".part", NOTE)
 _NO_BATCHES = frozenset({400, 405, 411, 501})
 
 
@@ -133,6 +134,12 @@ class S3Store:
 
     def entries(self, prefix: str = "") -> Iterator[StoredEntry]:
         """Yield every final object under a folder, a page of up to 1000 per request."""
+        for entry in self._listing(prefix):
+            # Consoles keep empty objects named like folders.
+            if not entry.key.endswith(("/", *_NOT_FINAL)):
+                yield entry
+
+    def _listing(self, prefix: str) -> Iterator[StoredEntry]:
         top = self._place.top
         under = f"{self._place.full(prefix)}/" if prefix else top
         pages = iter(
@@ -147,8 +154,7 @@ class S3Store:
                 return
             for found in page.get("Contents", []):
                 key = found["Key"].removeprefix(top)
-                # Consoles keep empty objects named like folders.
-                if key and not key.endswith(("/", *_NOT_FINAL)):
+                if key:
                     yield StoredEntry(
                         key=key, size_bytes=found["Size"], modified_at=found["LastModified"]
                     )
@@ -186,8 +192,16 @@ class S3Store:
         return True
 
     def clean(self, folder: str) -> None:
-        """Abort the unfinished uploads that other, dead processes left under this folder."""
+        """Remove what dead processes left in this folder: unfinished uploads, early names."""
         self._open_uploads.clean(folder)
+        parts = [entry.key for entry in self._listing(folder) if entry.key.endswith(_NOT_FINAL)]
+        for key in parts:
+            if "/" in key.removeprefix(f"{folder}/"):
+                continue
+            if key.endswith(NOTE):
+                clean_rename(self._place, key.removesuffix(NOTE))
+            else:
+                self._place.remove(key)
 
     def clean_stale(self, older_than: timedelta) -> int:
         """Abort all unfinished uploads under the prefix begun longer ago; return how many."""

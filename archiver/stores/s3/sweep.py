@@ -85,19 +85,22 @@ class OpenUploads:
             self._listed.pop(upload_id, None)
 
     def clean(self, folder: str) -> None:
-        """Abort what dead processes left below a folder.
+        """Abort what dead processes left in a folder.
 
         What this process itself began is not touched. One listing of the whole prefix serves all
         calls for a minute: what another process leaves in that time is found later.
         """
-        top = self._place.full(folder) + "/"
+        top = self._place.full(folder)
         with self._lock:
             now = self._clock.monotonic()
             if self._listed_at is None or now - self._listed_at > LISTING_LIFETIME_S:
                 self._listed = {found.upload_id: found for found in self._tolerant_listing()}
                 self._listed_at = now
-            dead = [found for found in self._listed.values() if found.key.startswith(top)]
-            dead = [found for found in dead if found.upload_id not in self._alive]
+            dead = [
+                found
+                for found in self._listed.values()
+                if found.key.rpartition("/")[0] == top and found.upload_id not in self._alive
+            ]
             for found in dead:
                 del self._listed[found.upload_id]
         for found in dead:

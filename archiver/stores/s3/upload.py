@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from archiver.contracts import ResumeProof
-from archiver.errors import PassingError, StoreError
+from archiver.errors import StoreError
 from archiver.model import StoredObject
 from archiver.stores.s3.buffers import Buffers, Filling
-from archiver.stores.s3.moves import move
 from archiver.stores.s3.parts import Lanes, Multipart, base_for, part_bytes
 from archiver.stores.s3.place import Identity, Place, header_values
+from archiver.stores.s3.renames import begin_rename, clean_rename, copy, finish_rename
 from archiver.stores.s3.sweep import OpenUploads
 
 
@@ -45,6 +46,7 @@ class S3Upload:
         self._filling = Filling(buffers)
         self._offset = 0
         self._multipart: Multipart | None = None
+        self._early_key: str | None = None
         self._failed = False
         self._ended = False
         self._stored: StoredObject | None = None
@@ -66,7 +68,8 @@ class S3Upload:
     def identify(self, name: str, media_type: str, metadata: Mapping[str, str]) -> None:
         """Take name, media type and metadata; the latter is made short and ASCII.
 
-        Once parts are on their way, another identity costs a copy within the server at the end.
+        Once parts are on their way, another name or media type costs a copy within the server at
+        the end, and metadata stay as they were.
         """
         self._place.full(f"{self._folder}/{name}")
         self._identity = Identity(
@@ -150,6 +153,7 @@ class S3Upload:
     def _put(self, key: str, identity: Identity, sha256: str) -> None:
         place = self._place
         data = self._filling.take()
+        sha256 = sha256 or hashlib.sha256(data).hexdigest()
         with place.faults("write", key):
             place.client.put_object(
                 Bucket=place.bucket,
@@ -157,7 +161,7 @@ class S3Upload:
                 Body=data,  # type: ignore[arg-type]  # boto3 takes a bytearray
                 ContentType=identity.media_type,
                 Metadata={**identity.metadata, "sha256": sha256},
-                **place.of_assets,
+                **place.of_upload(key),
                 **place.checks.of_put(data, bytes.fromhex(sha256)),
             )
         self._buffers.give(data)
@@ -165,33 +169,25 @@ class S3Upload:
     def _complete(self, multipart: Multipart, key: str, identity: Identity) -> None:
         if len(self._filling):
             self._send_part()
-        early_key = multipart.key
-        if early_key != key:
-            self._require_unused(early_key, key)
+        is_renamed = multipart.identity.name != identity.name
+        if is_renamed:
+            begin_rename(self._place, multipart.key, token=multipart.token)
+            self._early_key = multipart.key
         multipart.complete()
-        self._verify(early_key, token=multipart.token)
-        if multipart.identity == identity:
-            return
-        move(
-            self._place,
-            early_key,
-            key,
-            identity,
-            size_bytes=self._offset,
-            token=multipart.token,
-        )
-        self._verify(key, token=multipart.token)
-        if early_key != key:
-            self._place.remove(early_key)
-
-    def _require_unused(self, early_key: str, key: str) -> None:
-        """Refuse to pass through a name that holds a good object."""
-        if self._place.head(early_key) is not None:
-            raise PassingError(
-                f"cannot write {key}: its parts were begun as {early_key}, and an object of that"
-                " name is there; nothing was changed",
-                code="store_conflict",
+        self._verify(multipart.key, token=multipart.token)
+        if is_renamed or multipart.identity.media_type != identity.media_type:
+            copy(
+                self._place,
+                multipart.key,
+                key,
+                identity,
+                size_bytes=self._offset,
+                token=multipart.token,
             )
+            self._verify(key, token=multipart.token)
+        if is_renamed:
+            finish_rename(self._place, multipart.key)
+            self._early_key = None
 
     def _verify(self, key: str, *, token: str | None) -> None:
         """Look at what the server made of it; of another size than ours, it does not stay."""
@@ -228,6 +224,9 @@ class S3Upload:
         self._offset = 0
         if multipart is not None:
             multipart.abort()
+        if self._early_key is not None:
+            clean_rename(self._place, self._early_key)
+            self._early_key = None
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
