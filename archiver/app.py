@@ -16,7 +16,8 @@ from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config, SourceConfig, resolve_headers, resolve_secret
 from archiver.contracts import Clock, Store
-from archiver.errors import ConfigError
+from archiver.errors import ArchiverError, ConfigError
+from archiver.model import Answer
 from archiver.obtain import Parts, Wishes
 from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
@@ -57,6 +58,13 @@ def bearer(key: str | None, secret: str | None) -> Callable[[], Mapping[str, str
     """Return what makes the headers of a request: a bearer token, if there is a key."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return lambda: headers
+
+
+def _account_fault(answer: Answer) -> ArchiverError | None:
+    """Tell a refused key and an empty account by the answer's words, whatever its status."""
+    from archiver.answers import account_fault
+
+    return account_fault(answer.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +212,7 @@ class _Workshop:
             auth=authorize(*revealed),
             headers=headers,
             max_requests_per_second=source.max_requests_per_second,
+            classify=getattr(provider_type, "classify", _account_fault),
         )
         download = self._config.download
         return Pipeline(

@@ -146,6 +146,7 @@ def make_runner(
         rules=session.rules,
         limits=limits,
         interrupt=session.interrupt,
+        redact=session.redactor.text,
         on_outcome=note,
         dry_run=session.dry_run,
     )

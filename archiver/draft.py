@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -60,6 +61,7 @@ class Draft:
     Args:
         held: The manifest that is in the store already, if any.
         document: The provider's answer, redacted.
+        redact: Takes keys and signed queries out of a text.
         version: Of this program.
 
     Attributes:
@@ -72,9 +74,11 @@ class Draft:
         *,
         held: Manifest | None,
         document: JsonValue,
+        redact: Callable[[str], str],
         now: datetime,
         version: str,
     ) -> None:
+        self._redact = redact
         self._held = held
         self._assets = {place_of(record): record for record in held.assets} if held else {}
         self._refused = {
@@ -139,7 +143,7 @@ class Draft:
             index=asset.index,
             rendition=rendition.name,
             code=error.code,
-            message=error.message,
+            message=self._redact(error.message),
         )
         self._refused[asset.role, asset.index, rendition.name] = refusal
 

@@ -65,6 +65,7 @@ class Pipeline:
 
     def keep(self, task: Task, row: TaskRow) -> Outcome:
         """Archive what a finished task offers and the store does not hold yet."""
+        task = self._without_secrets(task)
         if self.parts.wishes.dry_run:
             return verdicts.planned(row, task, self.parts.wishes.prefer)
         folder = self._folder(task, row)
@@ -72,8 +73,14 @@ class Pipeline:
         if task.progress is not Progress.FINISHED:
             return verdicts.unfinished(row, task, held)
         now = self.parts.clock.now()
-        document = self.redactor.document(task.raw)
-        draft = Draft(task, held=held, document=document, now=now, version=self.version)
+        draft = Draft(
+            task,
+            held=held,
+            document=self.redactor.document(task.raw),
+            redact=self.redactor.text,
+            now=now,
+            version=self.version,
+        )
         links = Links(self.provider, task)
         obtaining = Obtaining(self.parts, row, folder, draft, links)
         passing: PassingError | None = None
@@ -105,6 +112,16 @@ class Pipeline:
         return replace(outcome, fetched_bytes=obtaining.fetched_bytes)
 
     # --- the steps ------------------------------------------------------------------------------
+
+    def _without_secrets(self, task: Task) -> Task:
+        """Return the task with the texts that are written down free of keys and signatures."""
+
+        def clean(text: str | None) -> str | None:
+            return self.redactor.text(text) if text else text
+
+        return replace(
+            task, prompt=clean(task.prompt), model=clean(task.model), failure=clean(task.failure)
+        )
 
     def _folder(self, task: Task, row: TaskRow) -> str:
         """Return the task's folder, fixed when it is first needed."""

@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from archiver.bookkeeping import Rules, settle
@@ -92,6 +92,7 @@ class Runner:
         on_outcome: Called by the driver for each task that came to an end in this run, with the
             row as it is now.
         interrupt: Makes the workers' clock say "stop", so that they park what is in flight.
+        redact: Takes keys and signed queries out of what others said.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Runner:
         limits: Limits,
         on_outcome: Callable[[Outcome, TaskRow], None],
         interrupt: Callable[[], None],
+        redact: Callable[[str], str],
         dry_run: bool = False,
     ) -> None:
         self._pipelines = pipelines
@@ -115,6 +117,7 @@ class Runner:
         self._limits = limits
         self._on_outcome = on_outcome
         self._interrupt = interrupt
+        self._redact = redact
         self._dry_run = dry_run
         self._started_s = clock.monotonic()
         self._numbers = itertools.count()
@@ -182,6 +185,7 @@ class Runner:
         except StoppedError:
             self.report.stopped_by = "signal"
             self._end()
+            self._interrupt()
             return
         longest = self._limits.max_duration_s
         if longest is not None and self._clock.monotonic() - self._started_s >= longest:
@@ -229,6 +233,7 @@ class Runner:
         if outcome is None:
             return None
         self.report.fetched_bytes += outcome.fetched_bytes
+        outcome = self._without_secrets(outcome)
         try:
             settled = row
             if not self._dry_run:
@@ -238,6 +243,13 @@ class Runner:
         except ArchiverError as failed:
             return failed
         return None
+
+    def _without_secrets(self, outcome: Outcome) -> Outcome:
+        fault = outcome.fault
+        if fault is not None:
+            fault = replace(fault, message=self._redact(fault.message))
+        notes = tuple(self._redact(note) for note in outcome.notes)
+        return replace(outcome, fault=fault, notes=notes)
 
     # --- the workers ----------------------------------------------------------------------------
 

@@ -85,7 +85,10 @@ class Database:
         if path is None:
             name, uri = ":memory:", False
         elif read_only:
-            name, uri = f"{path.absolute().as_uri()}?mode=ro", True
+            # Without a log beside it nobody writes to the file: read it without making one.
+            has_log = path.with_name(path.name + "-wal").exists()
+            mode = "mode=ro" if has_log else "mode=ro&immutable=1"
+            name, uri = f"{path.absolute().as_uri()}?{mode}", True
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             name, uri = str(path), False

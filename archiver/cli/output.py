@@ -15,6 +15,7 @@ from archiver.redaction import printable
 
 MOST_LINES_KEPT = 200
 WIDEST_WORDS = 400
+DEFAULT_COLUMNS, DEFAULT_ROWS = 80, 24
 
 
 def iso(moment: Any) -> str | None:
@@ -172,10 +173,21 @@ class Output:
         wanted = self.progress and not self.quiet and not self.as_json
         if not wanted or not total or not self.err.isatty():
             return
+        import os
+
         from tqdm import tqdm
 
+        # A terminal that does not know its own size says 0, with which tqdm draws nothing.
+        sized = os.get_terminal_size(self.err.fileno()).columns > 0
         self._bar = tqdm(
-            total=total, unit="task", file=self.err, dynamic_ncols=True, leave=False, smoothing=0.1
+            total=total,
+            unit="task",
+            file=self.err,
+            dynamic_ncols=sized,
+            ncols=None if sized else DEFAULT_COLUMNS,
+            nrows=None if sized else DEFAULT_ROWS,
+            leave=False,
+            smoothing=0.1,
         )
 
     def advance(self, outcome: Outcome) -> None:
