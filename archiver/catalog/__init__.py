@@ -94,10 +94,7 @@ class Catalog(Database):
             condition: SQL of this program's own; what users gave goes into `values`.
             order: A column to sort by first; without it, by source and id.
         """
-        if order:
-            key = f"coalesce({order}, ''), source, task_id"
-        else:
-            key = "source, task_id"
+        key = f"coalesce({order}, ''), source, task_id" if order else "source, task_id"
         start = ("",) * (3 if order else 2)
         marks = ", ".join("?" * len(start))
         sql = (
