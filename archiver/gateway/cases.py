@@ -61,3 +61,8 @@ class Case:
     def task_id(self) -> str:
         """The id to ask for."""
         return self.task.task_id
+
+    @property
+    def provider(self) -> str:
+        """Whose task it is, as in the configuration: `luma`."""
+        return self.task.platform

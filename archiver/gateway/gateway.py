@@ -25,13 +25,13 @@ from archiver.gateway.exchange import (
 )
 from archiver.gateway.faults import Fault
 from archiver.gateway.files import FileSite, strong_etag
-from archiver.gateway.luma import LumaService
 from archiver.gateway.modes import Mode, answer_in_mode
 from archiver.gateway.newapi import TaskListService
 from archiver.gateway.records import Entry, RequestLog, RequestRecord
 from archiver.gateway.routing import Call, Route, Service, find_route
 from archiver.gateway.script import Scripts
 from archiver.gateway.server import Origin
+from archiver.gateway.services import provider_services
 from archiver.gateway.signing import Signer
 from archiver.gateway.tasks import GatewayTask
 from archiver.gateway.tasktable import Now, TaskTable
@@ -63,7 +63,8 @@ class Gateway:
         prefix: A path that all its API paths begin with, such as `/vip/v2`.
         api_key: The key that it accepts.
         dialect: How it says no.
-        services: Its endpoints; by default Luma's, and a new-api gateway's task list.
+        services: Its endpoints; by default those of all providers, and a new-api gateway's task
+            list.
         signer: Signs the links of its own files.
     """
 
@@ -78,7 +79,8 @@ class Gateway:
         signer: Signer = _SIGNER,
     ) -> None:
         if services is None:
-            services = (LumaService(), TaskListService(user_token=USER_TOKEN, user_id=USER_ID))
+            tasks = TaskListService(user_token=USER_TOKEN, user_id=USER_ID)
+            services = (*provider_services(), tasks)
         self.api_key = api_key
         self.dialect: Dialect = dialect or GatewayDialect()
         self._clock: Now = clock or _WallClock()

@@ -5,14 +5,24 @@ The demo prints and compares it, the tests assert it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from archiver.gateway.cases import Case, Expected, MadeFile
 from archiver.gateway.democases import luma_cases
 from archiver.gateway.gateway import Gateway
+from archiver.gateway.midjourneycases import midjourney_cases
+from archiver.gateway.songcases import suno_cases, udio_cases
 
-__all__ = ["Case", "Expected", "MadeFile", "Scenario", "demo_scenario"]
+__all__ = ["Case", "Expected", "MadeFile", "Scenario", "all_scenario", "demo_scenario"]
+
+_CASES: tuple[Callable[[datetime], tuple[Case, ...]], ...] = (
+    luma_cases,
+    suno_cases,
+    udio_cases,
+    midjourney_cases,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +70,12 @@ def demo_scenario(now: datetime) -> Scenario:
         now: When the demo is given: tasks were created, and links signed, shortly before.
     """
     return Scenario(cases=luma_cases(now))
+
+
+def all_scenario(now: datetime) -> Scenario:
+    """Make tasks of every provider; `Case.provider` says whose each is.
+
+    Args:
+        now: As for `demo_scenario`.
+    """
+    return Scenario(cases=tuple(case for make in _CASES for case in make(now)))
