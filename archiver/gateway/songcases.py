@@ -14,7 +14,7 @@ from archiver.gateway.tasks import Link
 from archiver.gateway.udio import UdioForm, UdioSong, UdioTask
 from archiver.model import Dimensions, State
 
-SECONDS = 3.0
+SECONDS = 2.0
 """Length of the demo's songs."""
 
 _VERSE = "[Verse]\nA lamp goes on across the bay\nAnd nobody is home\n\n[Chorus]\nLeave it on\n"
@@ -45,7 +45,7 @@ class _Desk:
         """Return a complete clip of Suno's and its files."""
         seed, name = 10 * self.number + part, self.part_id(part)
         audio = MadeFile(path=f"/suno/{name}.mp3", data=self.song(part), media_type="audio/mp3")
-        movie = media.video_bytes(width=320, height=320, seconds=SECONDS, audio=True, seed=seed)
+        movie = media.video_bytes(width=240, height=240, seconds=SECONDS, audio=True, seed=seed)
         video = MadeFile(path=f"/suno/{name}.mp4", data=movie, media_type="video/mp4")
         small, large = (
             MadeFile(
@@ -153,7 +153,7 @@ def _udio_songs(desk: _Desk) -> Case:
 def _udio_in_data(desk: _Desk) -> Case:
     song, files = desk.udio_song(1)
     movie = media.video_bytes(
-        width=320, height=320, seconds=SECONDS, audio=True, seed=10 * desk.number
+        width=240, height=240, seconds=SECONDS, audio=True, seed=10 * desk.number
     )
     video = MadeFile(
         path=f"/udio-artifacts/{desk.part_id(1)}/video.mp4", data=movie, media_type="video/mp4"

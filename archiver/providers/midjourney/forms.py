@@ -11,7 +11,7 @@ own list (snake case, `video_urls` as a JSON text), apimart (`grid_image_url`, `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -173,28 +173,31 @@ class _Form:
         entries = [*self.fields.links(*_VIDEOS)]
         if all_links:
             entries += [e for e in self.fields.links(*_IMAGES) if _is_video(e)]
-        listed: list[Rendition] = []
-        covers: list[str | None] = []
+        listed: dict[str, Rendition] = {}
+        covers: dict[str | None, str] = {}
         for entry in entries:
-            url = entry.url("url")
-            if url is not None and url not in [form.url for form in listed]:
-                listed.append(rendition_of("videoUrls", url, entry))
-                covers.append(entry.url("thumbnail"))
+            url, cover = entry.url("url"), entry.url("thumbnail")
+            if url is not None:
+                listed.setdefault(url, rendition_of("videoUrls", url, entry))
+                covers |= {url: cover} if cover is not None else {}
         alone = self._alone("videoUrl", *_VIDEO)
         if all_links and alone is None and not listed:
             alone = self._video_of_image_link()
-        videos = _outputs(Role.VIDEO, alone, listed, is_same=True)
-        return (*videos, *self._covers(videos, listed, covers))
+        videos = _outputs(Role.VIDEO, alone, [*listed.values()], is_same=True)
+        return (*videos, *self._covers(videos, covers))
 
     def _covers(
-        self, videos: Sequence[Asset], listed: Sequence[Rendition], urls: Sequence[str | None]
+        self, videos: Sequence[Asset], covers: Mapping[str | None, str]
     ) -> tuple[Asset, ...]:
-        """Return the previews of videos, each with the number of its video."""
-        of_link = {form.url: url for form, url in zip(listed, urls, strict=True)}
+        """Return the previews of videos, each with the number of its video.
+
+        Args:
+            covers: Of each video, by its link.
+        """
         first = self.fields.url("thumbnailUrl", "thumbnail_url")
         found = []
         for video in videos:
-            url = next((u for form in video.renditions if (u := of_link.get(form.url))), None)
+            url = next((u for form in video.renditions if (u := covers.get(form.url))), None)
             url = url or (first if video.index == 0 else None)
             if url is not None:
                 form = rendition_of("thumbnail", url)
