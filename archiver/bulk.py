@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from archiver import layout
 from archiver.bookkeeping import settle
-from archiver.catalog import TaskRow, encode_time
+from archiver.catalog import TaskRow
 from archiver.errors import ArchiverError, StoppedError
-from archiver.model import JsonObject, Outcome, State, TaskRef
+from archiver.model import Outcome, State, TaskRef
 from archiver.pipeline import Pipeline
 from archiver.policy import ExitCode, Tally, exit_code, exit_code_of, outcome_exit
 from archiver.recovery import recover
@@ -198,8 +198,8 @@ def recover_others(session: Session, sources: Collection[str]) -> None:
 
 def save_queue(session: Session) -> None:
     """Write what is not archived yet into the store, so that it survives a lost catalog."""
-    rows = session.catalog.rows("state NOT IN ('archived', 'forgotten')")
-    first = next(rows, None)
+    chunks = session.catalog.queue_text()
+    first = next(chunks, None)
     if first is None:
         session.store.delete([layout.PENDING_KEY])
         return
@@ -208,30 +208,10 @@ def save_queue(session: Session) -> None:
     try:
         upload.restart()
         upload.identify(name, "application/jsonl", {})
-        upload.write(_queue_line(first))
-        for row in rows:
-            upload.write(_queue_line(row))
+        for chunk in itertools.chain([first], chunks):
+            upload.write(chunk)
         upload.seal()
         upload.publish(sha256="")
     except BaseException:
         upload.discard()
         raise
-
-
-def _queue_line(row: TaskRow) -> bytes:
-    line: JsonObject = {
-        "source": row.ref.source,
-        "task_id": row.ref.task_id,
-        "state": row.state.value,
-        "first_seen_at": encode_time(row.first_seen_at),
-        "next_attempt_at": encode_time(row.next_attempt_at),
-        "attempts": row.attempts,
-        "path": row.path,
-        "prompt": row.prompt,
-        "created_at": encode_time(row.created_at),
-        "provider_task_id": row.provider_task_id,
-        "error": {"code": row.fault.code, "message": row.fault.message} if row.fault else None,
-        "verdict_code": row.verdict_code,
-        "verdict_at": encode_time(row.verdict_at),
-    }
-    return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"

@@ -152,10 +152,8 @@ def _requeue(session: Session) -> int:
 def _queued_row(line: bytes) -> TaskRow | None:
     try:
         value: dict[str, JsonValue] = json.loads(line)
-        error = value.get("error")
-        fault = None
-        if isinstance(error, dict):
-            fault = Fault(code=str(error["code"]), message=str(error["message"]))
+        code, message = _text(value.get("error_code")), _text(value.get("error_message"))
+        fault = Fault(code=code, message=message or "") if code else None
         return TaskRow(
             ref=TaskRef(source=str(value["source"]), task_id=str(value["task_id"])),
             state=State(str(value["state"])),

@@ -285,7 +285,9 @@ class Runner:
 
     def _next_row(self) -> TaskRow | None:
         while not self._exhausted:
-            row = next(self._rows, None)
+            # A queue of many thousands is not read to its end for nothing.
+            stopped = all(map(self._is_stopped, self._pipelines))
+            row = None if stopped else next(self._rows, None)
             if row is None:
                 self._exhausted = True
                 self._changed.notify_all()

@@ -38,6 +38,7 @@ _NOT_MEDIA = _FINAL | {
 def fault_of(error: ArchiverError) -> Fault:
     """Return an error as the catalog keeps it."""
     provider_side = isinstance(error, (PassingError, ProviderError))
+    provider_side = provider_side and not isinstance(error, TaskNotFoundError)
     return Fault(code=error.code, message=error.message, provider_side=provider_side)
 
 
@@ -62,9 +63,7 @@ def not_asked(
     if error.may_be_fresh and policy.is_fresh(row.first_seen_at, now):
         when = row.first_seen_at + policy.FRESH_FOR
         return Outcome(ref=row.ref, state=State.RETRY, fault=fault, retry_at=when)
-    return Outcome(
-        ref=row.ref, state=State.GONE, fault=replace(fault, provider_side=False), path=row.path
-    )
+    return Outcome(ref=row.ref, state=State.GONE, fault=fault, path=row.path)
 
 
 def unfinished(row: TaskRow, task: Task, held: Manifest | None) -> Outcome:

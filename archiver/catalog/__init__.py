@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from archiver.catalog.database import Database
+from archiver.catalog.nights import InboxPlace, Nights, Numbers
 from archiver.catalog.rows import (
     COLUMNS,
     MARKS,
@@ -24,7 +24,16 @@ from archiver.catalog.rows import (
 )
 from archiver.model import Fault, State, TaskRef
 
-__all__ = ["Catalog", "JournalEntry", "RunRow", "TaskRow", "decode_time", "encode_time"]
+__all__ = [
+    "Catalog",
+    "InboxPlace",
+    "JournalEntry",
+    "Numbers",
+    "RunRow",
+    "TaskRow",
+    "decode_time",
+    "encode_time",
+]
 
 PAGE = 1000
 _UPSERT = (
@@ -33,7 +42,7 @@ _UPSERT = (
 )
 
 
-class Catalog(Database):
+class Catalog(Nights):
     """What is known of every task; see the module's text."""
 
     # --- facts about the whole -------------------------------------------------------------------
@@ -324,6 +333,22 @@ class Catalog(Database):
             )
             db.execute("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", (store_id,))
         return number
+
+    def queue_text(self) -> Iterator[bytes]:
+        """Yield the tasks that are neither archived nor forgotten, as JSON Lines, in chunks."""
+        sql = (
+            "SELECT source, task_id, json_object('source', source, 'task_id', task_id, 'state',"
+            " state, 'first_seen_at', first_seen_at, 'next_attempt_at', next_attempt_at,"
+            " 'attempts', attempts, 'path', path, 'prompt', prompt, 'created_at', created_at,"
+            " 'provider_task_id', provider_task_id, 'error_code', error_code, 'error_message',"
+            " error_message, 'verdict_code', verdict_code, 'verdict_at', verdict_at) FROM tasks"
+            " WHERE state NOT IN ('archived', 'forgotten') AND (source, task_id) > (?, ?)"
+            f" ORDER BY source, task_id LIMIT {PAGE}"
+        )
+        after = ("", "")
+        while page := self._read(sql, after):
+            yield "".join(f"{line}\n" for _, _, line in page).encode("utf-8", "replace")
+            after = (page[-1][0], page[-1][1])
 
     # --- the log of runs -------------------------------------------------------------------------
 

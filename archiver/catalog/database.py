@@ -58,6 +58,16 @@ MIGRATIONS = (
         source TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (source, key)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX tasks_open ON tasks (source, task_id) WHERE state NOT IN ('archived', 'forgotten');
+    CREATE INDEX tasks_marked ON tasks (source) WHERE state = 'archived' AND watermarked;
+    CREATE INDEX tasks_incomplete ON tasks (source) WHERE state = 'archived' AND incomplete;
+    CREATE INDEX tasks_damaged ON tasks (source)
+        WHERE state = 'archived' AND error_code IS NOT NULL;
+    ALTER TABLE inboxes ADD COLUMN lines INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE inboxes ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE inboxes ADD COLUMN modified_ns INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 
