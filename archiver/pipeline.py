@@ -96,9 +96,8 @@ class Pipeline:
             if verdicts.is_news(held, manifest):
                 self._commit(folder, manifest, draft, is_first=row.path is None)
             changed = verdicts.what_changed(row, held, manifest)
-            outcome = verdicts.archived(
-                row, manifest, changed=changed, path=folder, notes=task.warnings
-            )
+            notes = (*task.warnings, *(verdicts.remarks(manifest) if changed else ()))
+            outcome = verdicts.archived(row, manifest, changed=changed, path=folder, notes=notes)
         else:
             outcome = verdicts.nothing_stored(
                 row,

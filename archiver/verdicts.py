@@ -17,7 +17,16 @@ from archiver.errors import (
     TooLargeError,
 )
 from archiver.manifest import Manifest, Refusal
-from archiver.model import Asset, Fault, Outcome, Progress, State, Task
+from archiver.model import (
+    Asset,
+    Dimensions,
+    Duration,
+    Fault,
+    Outcome,
+    Progress,
+    State,
+    Task,
+)
 
 UNAVAILABLE = "unavailable"
 """Code of an output all of whose renditions were refused: looked at again a day later."""
@@ -184,6 +193,23 @@ def what_changed(row: TaskRow, held: Manifest | None, manifest: Manifest) -> str
             better = old.watermarked and not record.watermarked
             changed = "upgraded" if better or changed == "upgraded" else "replaced"
     return changed or ("" if row.state is State.ARCHIVED else "recovered")
+
+
+def remarks(manifest: Manifest) -> tuple[str, ...]:
+    """Say which files are not what was declared."""
+    words = []
+    for record in manifest.assets:
+        declared, actual = record.declared, record.actual
+        if record.dimensions in (Dimensions.MISMATCH, Dimensions.SWAPPED):
+            words.append(
+                f"{record.path}: declared {declared.width_px}x{declared.height_px},"
+                f" is {actual.width_px}x{actual.height_px} ({record.dimensions})"
+            )
+        if record.duration is Duration.MISMATCH:
+            words.append(
+                f"{record.path}: declared {declared.duration_s} s, is {actual.duration_s} s"
+            )
+    return tuple(words)
 
 
 def archived(

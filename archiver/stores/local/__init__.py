@@ -66,6 +66,7 @@ class LocalStore:
             finally:
                 with suppress(FileNotFoundError):
                     probe.unlink()
+                self.drop_empty(probe.parent)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
