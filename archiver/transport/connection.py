@@ -58,7 +58,7 @@ class Connection:
         self.proxy = proxy
         self.idle_since = 0.0
         self._monotonic = clock.monotonic
-        self._window_s = 2 * timeout_s
+        self._timeout_s = timeout_s
         self._store = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._store)
         self._start = self._end = 0
@@ -301,10 +301,11 @@ class Connection:
 
     def _judge_speed(self, count: int, waited_s: float) -> None:
         """Cut a connection that trickles. Only time spent waiting for bytes counts."""
-        self._slow_s += waited_s
+        # No single wait is longer than the time-out, whatever a clock says that was moved.
+        self._slow_s += min(waited_s, self._timeout_s)
         self._slow_bytes += count
         too_slow = False
-        if self._slow_s >= self._window_s:
+        if self._slow_s >= 2 * self._timeout_s:
             too_slow = self._slow_bytes < self._slow_s * SLOWEST_BYTES_PER_S
             self._slow_s, self._slow_bytes = 0.0, 0
         if too_slow or (self._deadline is not None and self._now > self._deadline):

@@ -81,7 +81,10 @@ class HostPauses:
         """
         while (left := self._until.get(host, 0.0) - self._clock.monotonic()) > 0:
             if left > LONGEST_PAUSE_S:
-                raise too_long(host, left)
+                raise RateLimitedError(
+                    f"{host} asked for a long pause and is left alone for {left:.0f} s",
+                    retry_after_s=left,
+                )
             # Not all workers at the same instant.
             self._clock.sleep(left + self._rng.uniform(0.0, min(1.0, left / 10)))
 
@@ -113,14 +116,6 @@ class HostPauses:
         if host in self._strikes:
             with self._lock:
                 self._strikes.pop(host, None)
-
-
-def too_long(host: str, seconds: float) -> RateLimitedError:
-    """Make the error for a pause that is not waited for."""
-    return RateLimitedError(
-        f"{host} asks for a pause of {seconds:.0f} s; it is left alone until then",
-        retry_after_s=seconds,
-    )
 
 
 class RequestRate:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from archiver.errors import PassingError, RateLimitedError
 from archiver.transport.message import Head
-from archiver.transport.pace import LONGEST_PAUSE_S, HostPauses, parse_retry_after, too_long
+from archiver.transport.pace import HostPauses, parse_retry_after
 
 _PASSING = frozenset({408, 425})
 
@@ -33,8 +33,6 @@ def raise_if_passing(
     if status != 429 and not asked:
         raise PassingError(f"{host} answers HTTP {status}", code=f"http_{status}")
     seconds = pauses.pause(host, asked, sent_at=sent_at)
-    if seconds > LONGEST_PAUSE_S:
-        raise too_long(host, seconds)
     raise RateLimitedError(
         f"{host} answers HTTP {status} and is left alone for {seconds:.0f} s",
         retry_after_s=seconds,

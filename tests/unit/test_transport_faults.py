@@ -153,6 +153,19 @@ def test_bytes_before_a_reset_are_handed_out(server: RawServer, downloads: HttpD
     assert read_until_fault(downloads, server.url("/f")) == ("reset", 5000)
 
 
+def test_bytes_before_a_stall_are_handed_out(server: RawServer, downloads: HttpDownloads) -> None:
+    """Nor is what arrived just before the line went silent."""
+
+    def stop_half_way(line: Line, seen: Seen) -> None:
+        line.send(WHOLE[: HEAD_BYTES + 1])
+        line.pause(0.02)
+        line.send(WHOLE[HEAD_BYTES + 1 : HEAD_BYTES + 5000])
+        line.stall()
+
+    server.on("/f", stop_half_way)
+    assert read_until_fault(downloads, server.url("/f")) == ("timeout", 5000)
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -240,7 +253,7 @@ def test_a_reader_who_is_slow_is_not_blamed_on_the_line(
         b"HTTP/2 200\r\n\r\n",
         b"HTTP/1.1 2OO OK\r\n\r\n",
         b"HTTP/1.1 099 Low\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + WHOLE,
         b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + WHOLE,
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 400_000,
         answer(b"hello", length=None, headers={"Content-Length": "5, 6"}),
