@@ -68,10 +68,11 @@ class Pipeline:
         task = self._without_secrets(task)
         if self.parts.wishes.dry_run:
             return verdicts.planned(row, task, self.parts.wishes.prefer)
+        if task.progress is not Progress.FINISHED:
+            held = self._manifest(row.path) if row.path else None
+            return verdicts.unfinished(row, task, held)
         folder = self._folder(task, row)
         held = self._manifest(folder)
-        if task.progress is not Progress.FINISHED:
-            return verdicts.unfinished(row, task, held)
         now = self.parts.clock.now()
         draft = Draft(
             task,

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
+from archiver import layout
 from archiver.app import Options
 from archiver.audit import Check, Verified, verify
 from archiver.cli.context import Terminal, parse_option
 from archiver.cli.output import short
 from archiver.cli.work import asked_refs
 from archiver.config import format_size, parse_share
-from archiver.errors import UsageError
+from archiver.errors import StoreError, UsageError
 from archiver.forgetting import Forgotten, forget, restore
 from archiver.inputs import Naming
 from archiver.model import JsonObject, State, TaskRef
 from archiver.policy import ExitCode, exit_code
 from archiver.reindex import reindex
 from archiver.repair import Repairs
-from archiver.session import Session
+from archiver.session import STORE_ID, Session, read_identity
 
 
 def verify_command(
@@ -114,6 +115,11 @@ def reindex_command(terminal: Terminal) -> int:
     config = terminal.load()
     with terminal.session(config) as session:
         names = [source.name for source in config.sources]
+        if read_identity(session.store) is None and session.catalog.fact(STORE_ID) is None:
+            raise StoreError(
+                f"{session.store.label} is no archive: it has no {layout.STORE_KEY};"
+                " is store.url right, is the disk mounted?"
+            )
         with session.writing(names, adopt=lambda session: None):
             found = reindex(session)
     for key in found.unreadable:
