@@ -56,8 +56,8 @@ class BoxWalker(Walker):
             header_bytes = 16
         elif size == 0 and kind in KNOWN_BOXES:
             return Element(kind, at, 8, TO_THE_END)
-        if header_bytes <= size < TO_THE_END and kind.isascii() and kind.decode().isprintable():
-            return Element(kind, at, header_bytes, at + size)
+        if size >= header_bytes and kind.isascii() and kind.decode().isprintable():
+            return Element(kind, at, header_bytes, min(at + size, TO_THE_END - 1))
         self._stop()
         return None
 

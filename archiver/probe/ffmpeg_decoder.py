@@ -18,11 +18,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from archiver.contracts import Sniffed
-from archiver.errors import ArchiverError, NotMediaError, TooLargeError, TruncatedError
-from archiver.probe.structure import shown_size
-
-MAX_FRAME_PIXELS = 1 << 26
-"""8192 x 8192; the largest video that anybody sells has half of that."""
+from archiver.errors import ArchiverError, NotMediaError, TruncatedError
+from archiver.probe.structure import MAX_FRAME_PIXELS, shown_size
 
 _DEMUXERS = {
     **dict.fromkeys(("mp4", "m4v", "mov", "m4a", "m4b", "3gp", "3g2"), "mov"),
@@ -90,7 +87,6 @@ def look(file: io.RawIOBase, sniffed: Sniffed, *, quarter_turn: bool) -> Streams
         quarter_turn: What the container says of rotation: FFmpeg loses it in this way of opening.
 
     Raises:
-        TooLargeError: Its pictures are larger than any real video's.
         NotMediaError: There is no stream, or the first frame cannot be decoded.
     """
     try:
@@ -100,11 +96,6 @@ def look(file: io.RawIOBase, sniffed: Sniffed, *, quarter_turn: bool) -> Streams
             main = video or audio
             if main is None:
                 raise undecodable("it has neither pictures nor sound")
-            if video is not None and video.width * video.height > MAX_FRAME_PIXELS:
-                raise TooLargeError(
-                    f"The video says that it has {video.width}x{video.height} pixels; more than"
-                    f" {MAX_FRAME_PIXELS} are not unpacked."
-                )
             frame = _first_frame(container, main, strict=_DEMUXERS[sniffed.extension] in _STRICT)
             return _streams(container, frame, quarter_turn=quarter_turn)
     except ArchiverError:
@@ -182,6 +173,8 @@ def _main_streams(container: InputContainer) -> tuple[VideoStream | None, AudioS
 
 
 def _limit(stream: VideoStream | AudioStream) -> None:
+    if stream.codec_context is None:
+        raise undecodable("its codec is unknown")
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
 
@@ -241,7 +234,8 @@ def _streams(
     width = height = rate = None
     video, audio = _main_streams(container)
     main = video or audio
-    if video is not None:
+    context = main.codec_context if main is not None else None
+    if video is not None and context is not None:
         aspect = video.sample_aspect_ratio
         coded = frame if isinstance(frame, av.VideoFrame) else video
         if isinstance(frame, av.VideoFrame) and frame.rotation % 180 == 90:
@@ -253,7 +247,6 @@ def _streams(
             quarter_turn=quarter_turn,
         )
         rate = video.average_rate or video.guessed_rate
-    context = main.codec_context if main is not None else None
     return Streams(
         has_video=video is not None,
         has_audio=audio is not None,

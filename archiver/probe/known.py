@@ -48,7 +48,8 @@ class SparseFile(io.RawIOBase, BinaryIO):
     """A seekable, read-only file object over `KnownBytes`; a hole reads like the end of the file.
 
     Attributes:
-        missed: Whether a read came upon a hole, so that nothing follows from what it led to.
+        missed: Whether a read began in a hole, so that nothing follows from what it led to.
+        short: Whether a read began or ended in a hole.
         fault: What the store raised while bytes were read back. It waits here, since FFmpeg would
             lose it, or raise it over the next file.
     """
@@ -56,6 +57,7 @@ class SparseFile(io.RawIOBase, BinaryIO):
     def __init__(self, known: KnownBytes) -> None:
         super().__init__()
         self.missed = False
+        self.short = False
         self.fault: ArchiverError | OSError | None = None
         self._known = known
         self._at = 0
@@ -69,6 +71,7 @@ class SparseFile(io.RawIOBase, BinaryIO):
         except (ArchiverError, OSError) as error:
             data, self.fault = b"", error
         self.missed = self.missed or (wanted > 0 and not data)
+        self.short = self.short or len(data) < wanted
         self._at += len(data)
         return data
 

@@ -12,6 +12,10 @@ from archiver.probe.walking import TO_THE_END
 
 _READ_BACK_INDEX_BYTES = 64 << 20
 _MAX_SAMPLES = 20_000_000
+_CHEAP_SAMPLES = 1_500_000
+_CHEAP_TRACK_NUMBER = 1 << 24
+"""FFmpeg counts up to the highest track number, which takes five seconds for a random one."""
+
 _SLACK_S = 0.5
 _COVERS = frozenset(("mjpeg",))
 
@@ -138,6 +142,7 @@ def _structure(walker: BoxWalker, movie: Movie) -> Structure:
         )
     listed = sum(track.listed_samples for track in movie.tracks)
     in_fragments = sum(track.samples for track in walker.fragments.tracks.values())
+    highest = max((track.number for track in movie.tracks), default=0)
     duration_s = max(movie.duration_s, movie.fragment_s, _fragments_s(walker, movie))
     return Structure(
         has_video=video is not None,
@@ -148,7 +153,7 @@ def _structure(walker: BoxWalker, movie: Movie) -> Structure:
         duration_s=duration_s or None,
         codec=main.codec if main else None,
         frame_rate=_frame_rate(walker, video) if video else None,
-        samples=listed + in_fragments,
+        costly=listed + in_fragments > _CHEAP_SAMPLES or highest > _CHEAP_TRACK_NUMBER,
     )
 
 

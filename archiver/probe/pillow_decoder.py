@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import struct
 import threading
 import warnings
@@ -31,6 +32,9 @@ _FAULTS = (
 
 # The size is checked below, before anything is decoded, and an error is better than a warning.
 Image.MAX_IMAGE_PIXELS = None
+
+# Pillow logs what it cannot read, and then raises it too; the error is enough.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,8 @@ def judge_picture(
             width, height = shown.width_px, shown.height_px
         except (NotMediaError, TruncatedError):
             file.check()
-            if not file.missed:
+            # Pillow takes a short read for the end of the file.
+            if not file.short:
                 raise
     return MediaInfo(
         kind="image",

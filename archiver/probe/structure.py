@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archiver.errors import TooLargeError
+
+MAX_FRAME_PIXELS = 1 << 26
+"""8192 x 8192: twice the largest video that anybody sells."""
+
+_THINNEST = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
@@ -19,7 +26,7 @@ class Structure:
         duration_told: Whether the file says how long it is; if not, FFmpeg's guess is of no use.
         codec: Of the first video track, else of the first audio track, in FFmpeg's words.
         frame_rate: Average, of the first video track.
-        samples: How many samples the index lists: what a demuxer needs memory for.
+        costly: Whether FFmpeg would need over 100 MB, or seconds, for the index alone.
     """
 
     has_video: bool | None = None
@@ -31,7 +38,19 @@ class Structure:
     duration_told: bool = True
     codec: str | None = None
     frame_rate: float | None = None
-    samples: int = 0
+    costly: bool = False
+
+    def check_frame(self) -> None:
+        """Refuse pictures larger than any real video's, before a decoder takes memory for them.
+
+        Raises:
+            TooLargeError: They are.
+        """
+        if (self.width_px or 0) * (self.height_px or 0) > MAX_FRAME_PIXELS:
+            raise TooLargeError(
+                f"The video says that it has {self.width_px}x{self.height_px} pixels; more than"
+                f" {MAX_FRAME_PIXELS} are not unpacked."
+            )
 
 
 def shown_size(
@@ -42,13 +61,14 @@ def shown_size(
     Args:
         width: Coded width in pixels.
         height: Coded height in pixels.
-        aspect: Width and height of one pixel; a zero means square.
+        aspect: Width and height of one pixel; a zero, or a shape that no screen ever had, means
+            square.
         quarter_turn: Whether the picture is turned by 90 or 270 degrees.
     """
     if width <= 0 or height <= 0:
         return None, None
     across, down = aspect
-    if across > 0 and down > 0:
+    if across > 0 and down > 0 and max(across, down) <= _THINNEST * min(across, down):
         # Halves go up, as players do; `round` would go to the even number.
         width = max(1, (2 * width * across + down) // (2 * down))
     return (height, width) if quarter_turn else (width, height)

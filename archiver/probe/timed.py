@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from archiver.contracts import Sniffed
 from archiver.errors import NotMediaError, TruncatedError
 from archiver.model import MediaInfo
+from archiver.probe.boxes import damaged
 from archiver.probe.boxwalk import BoxWalker
 from archiver.probe.flac import examine_flac
 from archiver.probe.frames import adts_frame, check_mp3, check_row, mpeg_frame
@@ -21,9 +22,6 @@ from archiver.probe.structure import Structure
 
 if TYPE_CHECKING:
     from archiver.probe.ffmpeg_decoder import Streams
-
-_DEMUXED_SAMPLES = 1_500_000
-"""Above this FFmpeg needs over 100 MB for its index; then the structure alone decides."""
 
 _MAX_TAGS = 100
 _ONLY_SOUND = {
@@ -57,7 +55,11 @@ def judge_timed(
         TooLargeError: Its pictures are larger than any real video's.
     """
     structure = _examine(gathered, known, sniffed)
+    structure.check_frame()
     streams = _look(known, sniffed, structure)
+    codec = (streams.codec if streams else None) or structure.codec
+    if streams is not None and codec is None:
+        raise damaged("its codec is unknown")
     guess = sniffed.kind == "video" if structure.has_video is None else structure.has_video
     has_video = streams.has_video if streams else guess
     media_type, extension = (_WITH_PICTURES if has_video else _ONLY_SOUND).get(
@@ -71,7 +73,7 @@ def judge_timed(
         width_px=streams.width_px if streams and decoded else structure.width_px,
         height_px=streams.height_px if streams and decoded else structure.height_px,
         duration_s=_rounded(_duration_s(structure, streams)),
-        codec=(streams.codec if streams else None) or structure.codec,
+        codec=codec,
         frame_rate=_rounded(structure.frame_rate or (streams.frame_rate if streams else None))
         if has_video
         else None,
@@ -90,8 +92,8 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _look(known: KnownBytes, sniffed: Sniffed, structure: Structure) -> Streams | None:
-    """Let FFmpeg look; `None` if it failed because bytes were not at hand."""
-    if structure.samples > _DEMUXED_SAMPLES:
+    """Let FFmpeg look; `None`: bytes are missing, or too many, and the structure decides alone."""
+    if structure.costly:
         return None
     from archiver.probe.ffmpeg_decoder import look
 

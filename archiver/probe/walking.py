@@ -54,7 +54,7 @@ class Walker(ABC):
     header_bytes: ClassVar[int]
     """The longest header of this format."""
 
-    max_elements: ClassVar[int] = 1_000_000
+    max_elements: ClassVar[int] = 400_000
     """After so many it stops: more are in no real file, and cost time."""
 
     def __init__(self) -> None:
