@@ -341,8 +341,8 @@ class Catalog(Nights):
             " state, 'first_seen_at', first_seen_at, 'next_attempt_at', next_attempt_at,"
             " 'attempts', attempts, 'path', path, 'prompt', prompt, 'created_at', created_at,"
             " 'provider_task_id', provider_task_id, 'error_code', error_code, 'error_message',"
-            " error_message, 'verdict_code', verdict_code, 'verdict_at', verdict_at) FROM tasks"
-            " WHERE state NOT IN ('archived', 'forgotten') AND (source, task_id) > (?, ?)"
+            " error_message, 'verdict_code', verdict_code, 'verdict_at', verdict_at)"
+            " FROM tasks INDEXED BY tasks_open WHERE state NOT IN ('archived', 'forgotten') AND (source, task_id) > (?, ?)"
             f" ORDER BY source, task_id LIMIT {PAGE}"
         )
         after = ("", "")
