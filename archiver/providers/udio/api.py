@@ -142,10 +142,15 @@ class UdioProvider:
         raise_for_answer(answer)
         return bodies_of(answer.body, *_LISTS)
 
-    def _found(self, answer: Bodies, task_id: str) -> Task | None:
-        """Return the task with this id, or of the songs with these ids, in the order asked for."""
+    def _found(self, answer: Bodies, task_id: str, *, is_alone: bool = True) -> Task | None:
+        """Return the task with this id, or of the songs with these ids, in the order asked for.
+
+        Args:
+            is_alone: Nothing else was asked for: all songs of a generation are those of its task.
+        """
         for body in answer.found:
-            if task_id in ids_of(body) and may_be_task(body):
+            ids = ids_of(body) if is_alone else body.ids(*_ID_NAMES)
+            if task_id in ids and may_be_task(body):
                 return self._read(body, task_id)
         songs = [song for body in answer.found for song in songs_in(body)]
         by_id: dict[str | None, JsonObject] = {Fields(s).ident("id"): s for s in reversed(songs)}
@@ -176,7 +181,7 @@ class UdioProvider:
             # No such query, or none that works: a convenience must cost no task anything.
             self.batch_size = 1
             return {}
-        tasks = {task_id: self._found(answer, task_id) for task_id in wanted}
+        tasks = {task_id: self._found(answer, task_id, is_alone=False) for task_id in wanted}
         return {task_id: task for task_id, task in tasks.items() if task is not None}
 
     def resolve(self, task: Task, rendition: Rendition) -> Rendition:
