@@ -29,6 +29,7 @@ PROVIDERS: Mapping[str, str] = {
     "suno": "archiver.providers.suno:SunoProvider",
     "udio": "archiver.providers.udio:UdioProvider",
     "midjourney": "archiver.providers.midjourney:MidjourneyProvider",
+    "kling": "archiver.providers.kling:KlingProvider",
 }
 """Where each provider's class is; loaded when a source needs it."""
 
@@ -54,8 +55,15 @@ def provider_class(name: str) -> Any:
     raise ConfigError(f"no provider is called {name!r}; known: {', '.join(provider_names())}")
 
 
-def bearer(key: str | None, secret: str | None) -> Callable[[], Mapping[str, str]]:
-    """Return what makes the headers of a request: a bearer token, if there is a key."""
+def bearer(key: str | None, secret: str | None, clock: Clock) -> Callable[[], Mapping[str, str]]:
+    """Return what makes the headers of a request: a bearer token, if there is a key.
+
+    A provider's class may have its own `authorize` with the same arguments.
+
+    Args:
+        secret: A second secret, for providers that sign with one.
+        clock: For tokens that run out.
+    """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return lambda: headers
 
@@ -203,13 +211,13 @@ class _Workshop:
             for which in ("api_key", "secret_key")
         )
         headers = {name: value.reveal() for name, value in resolve_headers(source, self._environ)}
-        revealed = [value.reveal() if value else None for value in (key, secret)]
+        revealed = tuple(value.reveal() if value else None for value in (key, secret))
         self._redactor.add(*(word for word in (*revealed, *headers.values()) if word))
         authorize = getattr(provider_type, "authorize", bearer)
         transport = self._open_transport()
         api = transport.api(
             base_url=source.base_url,
-            auth=authorize(*revealed),
+            auth=authorize(revealed[0], revealed[1], self._clock),
             headers=headers,
             max_requests_per_second=source.max_requests_per_second,
             classify=getattr(provider_type, "classify", _account_fault),

@@ -35,6 +35,7 @@ from archiver.errors import (
     UsageError,
 )
 from archiver.model import Answer, JsonValue, Progress, Task
+from archiver.providers.kling import KlingProvider
 from archiver.providers.luma import LumaProvider
 from archiver.providers.midjourney import MidjourneyProvider
 from archiver.providers.suno import SunoProvider
@@ -135,6 +136,19 @@ SUBJECTS = [
         failed=("failure", "cancel"),
         lists=("batch", "task_list", "gateway_list"),
         dated=("modal", "submitTime"),
+    ),
+    Subject(
+        name="kling",
+        make=KlingProvider,
+        finished=(
+            *("text2video", "marked_and_clean", "marked_only", "extend", "lip_sync", "images"),
+            *("try_on", "sounds", "callback", "three", "gateway_docs", "row"),
+        ),
+        running=("submitted", "processing", "three_processing", "row_waiting"),
+        failed=("failed", "three_failed", "gateway_docs_failed", "row_failed"),
+        lists=("list", "three_list"),
+        dated=("callback", "created_at"),
+        task_id="image2video/867283741759111202",
     ),
 ]
 
