@@ -1,7 +1,7 @@
 """HTTP: one pool of connections under an httpx client (APIs) and under plain downloads (files).
 
 An asset is asked straight over the pool: `httpx.URL` would change a signed link, and the client's
-own work costs as much as the request (DESIGN: measured).
+own work costs as much as the request.
 """
 
 from __future__ import annotations

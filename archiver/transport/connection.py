@@ -21,7 +21,7 @@ from archiver.transport.message import (
 )
 from archiver.transport.proxies import Proxy
 
-BUFFER_BYTES = 1 << 18
+BUFFER_BYTES = 1 << 19
 SLOWEST_BYTES_PER_S = 1024
 
 _LINGER_S = 0.05

@@ -30,7 +30,7 @@ from tests.rawserver import (
 )
 from tests.transportrig import HastyClock, get, open_transport
 
-DATA = bytes(range(256)) * 1200  # larger than one buffer
+DATA = bytes(range(256)) * 2500  # larger than one buffer
 WHOLE = answer(DATA)
 HEAD_BYTES = len(WHOLE) - len(DATA)
 
@@ -223,9 +223,9 @@ def test_a_trickle_is_cut(
 
 
 def test_a_slow_line_that_moves_is_left_alone(server: RawServer) -> None:
-    """Slow is no fault: a few KiB/s over many windows come through."""
-    data = b"x" * 6000
-    server.on("/f", trickle(answer(data), at=0, step=100, every_s=0.02))
+    """Slow is no fault: some KiB/s over many windows come through."""
+    data = b"x" * 24_000
+    server.on("/f", trickle(answer(data), at=0, step=400, every_s=0.02))
     with open_transport(timeout_s=0.2) as transport:
         assert get(transport.downloads(), server.url("/f")).data == data
 
