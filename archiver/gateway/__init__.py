@@ -11,11 +11,20 @@ from archiver.gateway.exchange import HostedFile
 from archiver.gateway.gateway import API_KEY, USER_ID, USER_TOKEN, Gateway
 from archiver.gateway.luma import BatchShape, ListOrder, LumaService
 from archiver.gateway.lumatask import LumaForm, LumaTask
+from archiver.gateway.midjourney import MidjourneyService, MidjourneyTask
 from archiver.gateway.modes import Mode
 from archiver.gateway.newapi import TaskListService
 from archiver.gateway.records import RequestRecord
 from archiver.gateway.signing import Signer
+from archiver.gateway.suno import (
+    SunoClip,
+    SunoLyricsTask,
+    SunoService,
+    SunoTask,
+    SunoWrapperService,
+)
 from archiver.gateway.tasks import Absent, GatewayStatus, GatewayTask, Link, LinkWriter
+from archiver.gateway.udio import UdioForm, UdioService, UdioSong, UdioTask
 
 __all__ = [
     "API_KEY",
@@ -35,9 +44,20 @@ __all__ = [
     "LumaForm",
     "LumaService",
     "LumaTask",
+    "MidjourneyService",
+    "MidjourneyTask",
     "Mode",
     "OfficialDialect",
     "RequestRecord",
     "Signer",
+    "SunoClip",
+    "SunoLyricsTask",
+    "SunoService",
+    "SunoTask",
+    "SunoWrapperService",
     "TaskListService",
+    "UdioForm",
+    "UdioService",
+    "UdioSong",
+    "UdioTask",
 ]
