@@ -412,6 +412,7 @@ class Body(Protocol):
 
         Raises:
             PassingError: Time-out, reset, or the body ended before its announced length.
+            NotMediaError: It is coded in a way that was not asked for and is not known.
             StoppedError: The run was told to stop.
         """
         ...
@@ -429,12 +430,15 @@ class Downloads(Protocol):
     """Opens files: no key, every hop's address checked, redirects followed (at most ten)."""
 
     def open(self, request: AssetRequest) -> AbstractContextManager[Body]:
-        """Send one request, once, and give the final hop's answer, whatever its status.
+        """Send one request, once, and give the final hop's answer.
+
+        408, 425, 429 and 5xx are raised; every other status is given as it is.
 
         Waits first while the host has asked for a pause; a 429 or a Retry-After pauses the host.
 
         Raises:
-            PassingError: Time-out, reset, DNS; RateLimitedError for a pause over five minutes.
+            PassingError: Time-out, reset, DNS, 408, 425, 5xx; RateLimitedError for 429 and for a
+                pause over five minutes.
             ForbiddenAddressError, RedirectError: A rule of ours.
             StoppedError: The run was told to stop.
         """

@@ -136,13 +136,16 @@ class LocalUpload:
 
     def publish(self, *, sha256: str) -> StoredObject:
         """Rename the synced part; the proof goes first, so that nothing stray can stay."""
+        key = f"{self._folder_key}/{self._name}"
+        stored = StoredObject(key=key, size_bytes=self._offset, sha256=sha256)
+        if self._ended:
+            return stored
         with store_errors(f"name {self._folder / self._name}"):
             self._close()
             self._proof_path.unlink(missing_ok=True)
             self._part.rename(self._folder / self._name)
         self._ended = True
-        key = f"{self._folder_key}/{self._name}"
-        return StoredObject(key=key, size_bytes=self._offset, sha256=sha256)
+        return stored
 
     def park(self) -> None:
         """Leave part and proof for a later run; a part without proof is of no use to anyone."""
