@@ -30,6 +30,7 @@ PROVIDERS: Mapping[str, str] = {
     "udio": "archiver.providers.udio:UdioProvider",
     "midjourney": "archiver.providers.midjourney:MidjourneyProvider",
     "kling": "archiver.providers.kling:KlingProvider",
+    "replicate": "archiver.providers.replicate:ReplicateProvider",
 }
 """Where each provider's class is; loaded when a source needs it."""
 

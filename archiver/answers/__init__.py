@@ -10,6 +10,7 @@ from archiver.answers.envelopes import Envelope, Opened, is_layer, unwrap
 from archiver.answers.faults import account_fault, is_error_body, raise_for_answer
 from archiver.answers.identity import identity_of, path_segment
 from archiver.answers.links import clean_url, embedded, is_marked_name
+from archiver.answers.outputs import numbered, outputs_of, role_of
 from archiver.answers.reading import Fields, Notes
 from archiver.answers.renditions import merge_equal_urls, rendition_of
 from archiver.answers.scalars import (
@@ -49,12 +50,15 @@ __all__ = [
     "merge_equal_urls",
     "moment_of",
     "number_of",
+    "numbered",
+    "outputs_of",
     "path_segment",
     "pixels_of",
     "plain",
     "progress_of",
     "raise_for_answer",
     "rendition_of",
+    "role_of",
     "seconds_of",
     "settled",
     "size_of",
