@@ -60,8 +60,12 @@ class Doctor:
 
     def store(self, session: Session) -> None:
         """Write, read and delete; compare the identity; look at the space."""
+        trials = getattr(session.store, "diagnose", None)
         try:
             session.check_identity()
+            if trials is not None:
+                for trial in trials():
+                    self.say(f"store: {trial.right}", ok=trial.ok, words=trial.message or "works")
             session.store.check()
         except ArchiverError as error:
             self.fail("store", error)
