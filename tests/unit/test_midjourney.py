@@ -177,6 +177,14 @@ def test_a_video_behind_the_link_of_an_image() -> None:
     assert "no link to a video" in picture.warnings[0]
 
 
+def test_a_video_is_one_by_its_name() -> None:
+    """Where a link says that it is a video, no other word of the answer makes it a picture."""
+    listed = ask(job(imageUrls=[f"{CDN}0.mp4"]))
+    assert [(a.role, a.index) for a in listed.assets] == [(Role.IMAGE, 0), (Role.VIDEO, 0)]
+    alone = ask(job(imageUrl=f"{CDN}0.mp4"))
+    assert links(alone) == [("video", 0, [("imageUrl", f"{CDN}0.mp4")])]
+
+
 def test_the_first_frame_is_no_output() -> None:
     """The picture that a video was made of is never fetched."""
     urls = str(links(ask(payload("video"))))
@@ -382,6 +390,14 @@ def test_seeds_cost_nothing(fault: Any) -> None:
     for _ in range(3):
         assert provider.get_task(ID).progress is Progress.FINISHED
     assert [r.path for r in api.requests] == [FETCH, SEED, FETCH, FETCH]
+
+
+def test_one_task_without_a_seed_does_not_end_it() -> None:
+    """That one task is not known to the seeds says nothing about the next."""
+    unknown: JsonValue = {"description": "task_no_found ", "type": "upstream_error", "code": 4}
+    api = seed_api(json_answer(unknown, 400), json_answer({"code": 1, "result": "5"}))
+    provider = MidjourneyProvider("mj", api)
+    assert [provider.get_task(ID).seed for _ in range(2)] == [None, 5]
 
 
 class SlowApi(FakeApi):

@@ -123,6 +123,13 @@ def test_ids(name: str, ids: tuple[str, None]) -> None:
     assert ask(payload(name)).provider_task_id == ids[0]
 
 
+def test_a_clip_may_call_its_id_otherwise() -> None:
+    """A clip alone is known by its own id, whatever that is called."""
+    body = payload("wrapper_clip")[0]
+    (task,) = read([{**body, "id": None, "clip_id": "c-1"}])
+    assert task.ref.task_id == "c-1"
+
+
 # --- lyrics -------------------------------------------------------------------------------------
 
 
@@ -201,6 +208,7 @@ def test_a_gateway_that_knows_nothing_is_not_asked_for_more() -> None:
     assert ask(row({}, status="UNKNOWN")).progress is Progress.FINISHED
     assert ask(row({"status": "streaming"}, status="UNKNOWN")).progress is Progress.RUNNING
     assert ask(row(status="UNKNOWN")).progress is Progress.RUNNING
+    assert ask(payload("clips") | {"status": "unknown"}).progress is Progress.FINISHED
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,11 @@ def test_numbers_as_error_codes() -> None:
     assert (task.progress, task.failure) == (Progress.FAILED, "4001")
 
 
+def test_a_finished_song_is_finished() -> None:
+    """What else is said of a song that is finished is no failure."""
+    assert ask(row({"error_code": "0"})).progress is Progress.FINISHED
+
+
 def test_a_finished_song_without_a_link() -> None:
     """Its audio is an output still to be had; its cover is there."""
     task = ask(row({"song_path": None}))
@@ -215,6 +220,9 @@ def test_by_songs() -> None:
     assert second
     assert second.renditions[0].url == "https://h.example/2.mp3"
     assert task.ref.task_id == f"{ONE},{TWO}"
+    turned = provider.get_task(f"{TWO},{ONE}").asset(Role.AUDIO, 0)
+    assert turned
+    assert turned.renditions == second.renditions
 
 
 def test_a_song_that_is_not_there_yet() -> None:

@@ -133,9 +133,8 @@ class _Form:
         """Return the outputs, main ones first."""
         if self._action in _TEXT_ACTIONS:
             return self._text()
-        if "VIDEO" in self._action:
-            return self._videos(all_links=True)
-        return (*self._images(), *self._videos(all_links=False))
+        images = () if "VIDEO" in self._action else self._images()
+        return (*images, *self._videos())
 
     def _text(self) -> tuple[Asset, ...]:
         """Return the words that a picture or a prompt was turned into."""
@@ -152,9 +151,10 @@ class _Form:
 
     def _images(self) -> tuple[Asset, ...]:
         alone = self._alone("imageUrl", *_IMAGE)
-        if alone is not None:
-            sized = self.fields
-            width, height = sized.pixels("width"), sized.pixels("height")
+        if alone is not None and _ends(alone.url, _VIDEO_ENDINGS):
+            alone = None
+        elif alone is not None:
+            width, height = self.fields.pixels("width"), self.fields.pixels("height")
             alone = replace(alone, width_px=width, height_px=height)
         listed = [
             rendition_of("imageUrls", url, entry)
@@ -164,15 +164,12 @@ class _Form:
         # An upscale has one picture, so that two links to it are two forms of the same.
         return _outputs(Role.IMAGE, alone, listed, is_same=self._action == "UPSCALE")
 
-    def _videos(self, *, all_links: bool) -> tuple[Asset, ...]:
-        """Return the clips with their covers.
-
-        Args:
-            all_links: The task is one of videos: those under `imageUrls` are outputs as well.
-        """
-        entries = [*self.fields.links(*_VIDEOS)]
-        if all_links:
-            entries += [e for e in self.fields.links(*_IMAGES) if _is_video(e)]
+    def _videos(self) -> tuple[Asset, ...]:
+        """Return the clips with their covers; some answers have their links under `imageUrls`."""
+        entries = [
+            *self.fields.links(*_VIDEOS),
+            *(e for e in self.fields.links(*_IMAGES) if _ends(e.url("url"), _VIDEO_ENDINGS)),
+        ]
         listed: dict[str, Rendition] = {}
         covers: dict[str | None, str] = {}
         for entry in entries:
@@ -181,7 +178,7 @@ class _Form:
                 listed.setdefault(url, rendition_of("videoUrls", url, entry))
                 covers |= {url: cover} if cover is not None else {}
         alone = self._alone("videoUrl", *_VIDEO)
-        if all_links and alone is None and not listed:
+        if alone is None and not listed:
             alone = self._video_of_image_link()
         videos = _outputs(Role.VIDEO, alone, [*listed.values()], is_same=True)
         return (*videos, *self._covers(videos, covers))
@@ -205,12 +202,16 @@ class _Form:
         return tuple(found)
 
     def _video_of_image_link(self) -> Rendition | None:
-        """Return what `imageUrl` holds of a task of videos that has no other link.
+        """Return what `imageUrl` holds if that is a video, or may be one in a task of videos.
 
         Source: new-api rewrites that link to one of its own without an ending; the bytes tell.
         """
         form = self._alone("imageUrl", *_IMAGE)
-        if form is None or form.url is None or _ends(form.url, _IMAGE_ENDINGS):
+        if form is not None and _ends(form.url, _VIDEO_ENDINGS):
+            return form
+        if "VIDEO" not in self._action:
+            return None
+        if form is None or _ends(form.url, _IMAGE_ENDINGS):
             self.notes.add("a task of videos, and no link to a video")
             return None
         return form
@@ -236,10 +237,5 @@ def _outputs(
     )
 
 
-def _is_video(entry: Fields) -> bool:
-    url = entry.url("url")
-    return url is not None and _ends(url, _VIDEO_ENDINGS)
-
-
-def _ends(url: str, endings: tuple[str, ...]) -> bool:
-    return urlsplit(url).path.lower().endswith(endings)
+def _ends(url: str | None, endings: tuple[str, ...]) -> bool:
+    return url is not None and urlsplit(url).path.lower().endswith(endings)
