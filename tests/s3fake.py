@@ -33,8 +33,10 @@ class Rule:
         reset: Break the connection (after doing, if that is set) instead of answering.
         cut_at: Send only so many bytes of a body, then break the connection.
         as_whole: Ignore the range that was asked for, and give the whole object.
+        unconditional: Ignore `If-Match`, as rclone does.
         raw: Answer with this body, whatever it is.
         keep: Store only so many bytes of what is put.
+        then: Called with the server when it has done what was asked for, before it answers.
     """
 
     method: str
@@ -47,8 +49,10 @@ class Rule:
     reset: bool = False
     cut_at: int | None = None
     as_whole: bool = False
+    unconditional: bool = False
     raw: bytes | None = None
     keep: int | None = None
+    then: Callable[[FakeS3], None] | None = None
 
 
 @dataclass
@@ -234,6 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
                 "DELETE": self._delete,
             }
             table[self.command]()
+            if self.rule and self.rule.then:
+                self.rule.then(self.state)
 
     def _get(self) -> None:
         if not self.key:
@@ -243,7 +249,8 @@ class _Handler(BaseHTTPRequestHandler):
         if thing is None:
             self._error(404, "NoSuchKey")
             return
-        if self.headers.get("If-Match", thing.etag) != thing.etag:
+        conditional = not (self.rule and self.rule.unconditional)
+        if conditional and self.headers.get("If-Match", thing.etag) != thing.etag:
             self._error(412, "PreconditionFailed")
             return
         data, status = thing.data, 200

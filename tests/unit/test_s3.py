@@ -20,9 +20,10 @@ from archiver.errors import ConfigError, DamageError, StoreError, StoreFullError
 from archiver.stores.s3 import Credentials, S3Store, connect
 from archiver.stores.s3.buffers import KEPT, SMALL_BYTES, Buffers, Filling
 from archiver.stores.s3.checks import AwsChecks, Checks, Md5Checks, checks_for
-from archiver.stores.s3.parts import MAX_PARTS, base_for, part_bytes
+from archiver.stores.s3.parts import MAX_PARTS, Lanes, Multipart, base_for, part_bytes
 from archiver.stores.s3.place import Identity, header_values
 from archiver.stores.s3.renames import copy
+from archiver.stores.s3.sweep import OpenUploads
 from tests.s3fake import FakeS3, Rule, StoredThing, fake_s3
 
 MIB = 1 << 20
@@ -167,9 +168,9 @@ def test_blocks_are_used_again() -> None:
     """Full blocks come back, a bounded number of them; blocks of another size do not."""
     buffers = Buffers(100)
     blocks = [buffers.take(100) for _ in range(KEPT + 5)]
+    buffers.give(bytearray(7))
     for block in blocks:
         buffers.give(block)
-    buffers.give(bytearray(7))
 
     again = [buffers.take(100) for _ in range(KEPT + 1)]
     assert sum(any(block is old for old in blocks) for block in again) == KEPT
@@ -196,6 +197,20 @@ def test_metadata_fits_every_server(metadata: dict[str, str]) -> None:
         [(_, original)], [(_, value)] = metadata.items(), values.items()
         readable = unquote(value, errors="ignore")
         assert original.encode("utf-8", "replace").decode().startswith(readable)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_long_metadata_is_cut_between_characters(shift: int) -> None:
+    """No escape is cut in two, and what does not fit is left out."""
+    text = "x" * shift + "é" * 500
+
+    values = header_values({f"name{number}": text for number in range(20)})
+
+    assert 3 <= len(values) <= 4
+    assert sum(len(name) + len(value) for name, value in values.items()) <= 1024
+    for value in values.values():
+        assert len(value) > 240
+        assert text.startswith(unquote(value, errors="ignore"))
 
 
 @pytest.mark.parametrize(
@@ -268,6 +283,8 @@ def test_class_and_encryption(fake: FakeS3) -> None:
     assert single["x-amz-storage-class"] == begin["x-amz-storage-class"] == "STANDARD_IA"
     assert "x-amz-storage-class" not in document
     assert "x-amz-storage-class" not in bookkeeping
+    assert bookkeeping["x-amz-meta-sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert len(bookkeeping["x-amz-checksum-sha256"]) == 44
 
 
 def test_the_usual_class_is_not_mentioned(fake: FakeS3, store: S3Store) -> None:
@@ -311,6 +328,23 @@ def test_passing_faults_are_ridden_out(fake: FakeS3, store: S3Store, rule: Rule)
 
     assert data_of(fake) == data
     assert fake.rules == []
+
+
+def test_a_lost_completion_is_known_by_capitalised_metadata(fake: FakeS3, store: S3Store) -> None:
+    """Names of metadata X."""
+
+    def capitalise(fake: FakeS3) -> None:
+        thing = fake.objects[f"pre/fix/{KEY}"]
+        thing.headers = {name.title(): value for name, value in thing.headers.items()}
+
+    fake.rules.append(
+        Rule("POST", "uploadId", status=404, code="NoSuchUpload", after_doing=True, then=capitalise)
+    )
+    data = content(PART + 1)
+
+    put(store, data)
+
+    assert data_of(fake) == data
 
 
 @pytest.mark.parametrize(
@@ -372,6 +406,43 @@ def test_another_upload_of_the_same_name_is_not_taken_for_ours(
         upload.publish(sha256=hashlib.sha256(data).hexdigest())
 
 
+def test_an_object_replaced_at_once_is_not_ours(fake: FakeS3, store: S3Store) -> None:
+    """When another writer's object stands there after our completion, it is not removed."""
+    theirs = StoredThing(b"theirs", {"x-amz-meta-upload": "another"})
+
+    def replace(fake: FakeS3) -> None:
+        fake.objects[f"pre/fix/{KEY}"] = theirs
+
+    fake.rules.append(Rule("POST", "uploadId", then=replace))
+
+    with pytest.raises(StoreError, match="another writer replaced") as caught:
+        put(store, content(PART + 1))
+
+    assert caught.value.code == "store_conflict"
+    assert data_of(fake) == b"theirs"
+
+
+def test_parts_that_are_missing_are_not_left_out(fake: FakeS3, store: S3Store) -> None:
+    """An upload of which a part failed is never completed from the others."""
+    multipart = Multipart(
+        store._place,
+        KEY,
+        Identity(name="video.mp4", media_type="video/mp4", metadata={}),
+        token="t",
+        lanes=Lanes(),
+        buffers=Buffers(PART),
+        open_uploads=OpenUploads(store._place, StillClock()),
+    )
+    fake.rules.append(Rule("PUT", "partNumber=1", times=9, status=403, code="AccessDenied"))
+    multipart.send(bytearray(PART))
+    with pytest.raises(StoreError):
+        multipart.complete()
+    with pytest.raises(StoreError, match="a part of it could not be written"):
+        multipart.complete()
+
+    assert fake.objects == {}
+
+
 @pytest.mark.parametrize("size", [100, PART + 1], ids=["small", "parts"])
 def test_a_server_that_keeps_less_is_caught(fake: FakeS3, store: S3Store, size: int) -> None:
     """An object of another size than was sent is an error and does not stay."""
@@ -425,7 +496,7 @@ REFUSED = [
     ("PUT", 400, "AuthorizationHeaderMalformed", "", r"set \[store.s3\] region"),
     ("PUT", 400, "KMS.SomethingException", "key x", "KMS key cannot be used"),
     ("PUT", 429, "TooManyRequests", "request quota", "answered 429"),
-    ("PUT", 418, "Teapot", "\x1b[31mhttps://a.example/x?sig=SECRET1", "answered 418"),
+    ("PUT", 418, "Teapot", "\u202ehttps://a.example/x?sig=SECRET1", "answered 418"),
     ("HEAD", 403, "", "", "needs the right s3:GetObject"),
     ("GET", 403, "AccessDenied", "", "needs the right s3:ListBucket"),
     ("DELETE", 403, "AccessDenied", "", "needs the right s3:DeleteObject"),
@@ -629,10 +700,13 @@ def test_a_server_that_ignores_ranges(fake: FakeS3, store: S3Store) -> None:
         assert file.read(100) == data[2 * MIB : 2 * MIB + 100]
 
 
-def test_an_object_replaced_while_it_is_read(fake: FakeS3, store: S3Store) -> None:
-    """Bytes of two objects are never mixed: the reader says damage."""
+@pytest.mark.parametrize("unconditional", [True, False])
+def test_an_object_replaced_while_it_is_read(
+    fake: FakeS3, store: S3Store, unconditional: bool
+) -> None:
+    """Bytes of two objects are never mixed, whether the server honours `If-Match` or not."""
     stored(fake)
-    fake.rules.append(Rule("GET", cut_at=400_000))
+    fake.rules += [Rule("GET", cut_at=400_000), Rule("GET", unconditional=unconditional)]
 
     with store.open(KEY) as file:
         file.read(10)
@@ -680,11 +754,11 @@ def test_listings_are_paged_and_show_only_what_is_final(fake: FakeS3, store: S3S
     others = ["luma/", "luma/1/video.part", "luma/1/video.part.json"]
     for key in [*keys, *others]:
         fake.objects[f"pre/fix/{key}"] = StoredThing(b"x", {})
-    for key in ["pre/fixed/video.mp4", "pre/fix", "other"]:
+    for key in ["pre/fixed/video.mp4", "pre/fix", "pre/fix/luma/33", "other"]:
         fake.objects[key] = StoredThing(b"x", {})
     fake.page_size = 3
 
-    assert [entry.key for entry in store.entries()] == keys
+    assert [entry.key for entry in store.entries()] == [*keys[:4], "luma/33", *keys[4:]]
     assert [entry.key for entry in store.entries("luma/3")] == ["luma/3/video.mp4"]
 
 
@@ -871,6 +945,17 @@ def test_what_a_killed_rename_left_is_no_good_object(
     renamed(store, data).publish(sha256=hashlib.sha256(data).hexdigest())
 
     assert list(fake.objects) == ["pre/fix/luma/1/audio.m4a"]
+
+
+def test_a_rename_killed_twice_is_still_no_good_object(fake: FakeS3, store: S3Store) -> None:
+    """What the first run left goes before the note speaks of the second one's object."""
+    for rule in [Rule("PUT", "x-amz-copy-source"), Rule("POST", "uploadId")]:
+        rule.status, rule.code = 403, "AccessDenied"
+        fake.rules.append(rule)
+        with pytest.raises(StoreError):
+            renamed(store, content(PART + 1)).publish(sha256="0" * 64)
+
+    assert list(fake.objects) == ["pre/fix/luma/1/audio.mp4.part.json"]
 
 
 def test_cleaning_spares_a_good_object_beside_a_note(fake: FakeS3, store: S3Store) -> None:
