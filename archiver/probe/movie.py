@@ -242,7 +242,7 @@ def _compact_sizes(track: Track, moov: bytes, body: int, end: int) -> None:
     sizes = packed.hex().encode().translate(_NIBBLES) if field_bits == 4 else packed
     if len(sizes) < track.sample_count:
         raise damaged("a table in its index names more entries than there are")
-    track.sizes = array("I", sizes[: track.sample_count])
+    track.sizes = array("I", array("B", sizes[: track.sample_count]))
 
 
 def _description(track: Track, moov: bytes, body: int, end: int) -> None:

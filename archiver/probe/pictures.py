@@ -12,6 +12,7 @@ from archiver.errors import NotMediaError, TooLargeError, TruncatedError
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _JPEG_NO_LENGTH = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))
 _JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = (
     (0, 0, 8, 8),
@@ -22,10 +23,14 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-_MAX_PIXELS = {"JPEG": 200_000_000, "PNG": 200_000_000}
-"""These can be checked without holding all pixels in memory."""
+MAX_HELD_PIXELS = 24_000_000
+"""Larger pictures are never unpacked as a whole: that would take more than 100 MB.
 
-_MAX_HELD_PIXELS = 100_000_000
+A PNG is unpacked piece by piece then, a JPEG at an eighth of its size; others, and progressive
+JPEG, are judged by their structure.
+"""
+
+_MAX_PIXELS = 200_000_000
 _MAX_FRAME_PIXELS = 40_000_000
 _MAX_FRAMES = 20_000
 _MAX_ANIMATION_PIXELS = 10_000_000_000
@@ -43,11 +48,13 @@ class Size:
         width_px: Columns, before any orientation is applied.
         height_px: Rows, likewise.
         frames: How many pictures the file holds.
+        progressive: Whether a decoder holds all of a JPEG before it gives a pixel.
     """
 
     width_px: int
     height_px: int
     frames: int = 1
+    progressive: bool = False
 
 
 def broken(what: str) -> NotMediaError:
@@ -59,11 +66,10 @@ def _cut(what: str) -> TruncatedError:
     return TruncatedError(f"The picture is cut: {what}.")
 
 
-def check_size(image_format: str, width: int, height: int, frames: int = 1) -> None:
+def check_size(width: int, height: int, frames: int = 1) -> None:
     """Refuse a picture that unpacks to more than any honest one has.
 
     Args:
-        image_format: Pillow's name.
         width: In pixels.
         height: In pixels.
         frames: How many pictures there are.
@@ -71,7 +77,7 @@ def check_size(image_format: str, width: int, height: int, frames: int = 1) -> N
     Raises:
         TooLargeError: Too many pixels, or too many frames.
     """
-    limit = _MAX_PIXELS.get(image_format, _MAX_HELD_PIXELS) if frames == 1 else _MAX_FRAME_PIXELS
+    limit = _MAX_PIXELS if frames == 1 else _MAX_FRAME_PIXELS
     if width * height > limit:
         raise TooLargeError(
             f"The picture says that it has {width}x{height} pixels; more than {limit} are not"
@@ -109,7 +115,7 @@ def check_jpeg(data: bytes) -> Size:
             raise _cut("it ends in the header of a segment")
         if marker in _JPEG_FRAME and at + 7 <= len(data):
             height, width = struct.unpack_from(">HH", data, at + 3)
-            size = Size(width_px=width, height_px=height)
+            size = Size(width_px=width, height_px=height, progressive=marker in _JPEG_PROGRESSIVE)
         scans += marker == 0xDA
         if scans > _FREE_SCANS and scans * size.width_px * size.height_px > _MAX_SCANNED_PIXELS:
             raise TooLargeError(

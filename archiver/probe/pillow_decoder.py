@@ -15,12 +15,20 @@ from typing import IO
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin, features
 
 from archiver.errors import ArchiverError, TruncatedError
-from archiver.probe.pictures import broken, check_size, exif_orientation, unpack_png
+from archiver.probe.pictures import (
+    MAX_HELD_PIXELS,
+    Size,
+    broken,
+    check_size,
+    exif_orientation,
+    unpack_png,
+)
 
 # Importing a plugin registers it, without the forty that are of no use here.
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
-_LARGE_PIXELS = 25_000_000
+_PARALLEL_PIXELS = 2_500_000
+_ANIMATED = frozenset(("AVIF", "GIF", "PNG", "WEBP"))
 _PROBED_PIXELS = 64_000_000
 """How many pixels of an animation's later frames a probe decodes; `--decode` decodes them all."""
 
@@ -53,7 +61,7 @@ class Shown:
 class PillowDecoder:
     """Decodes pictures; many threads may use one.
 
-    Large pictures are decoded one at a time, so that memory does not grow with the threads.
+    All but small pictures are decoded one at a time, so that memory does not grow with the threads.
     """
 
     def __init__(self) -> None:
@@ -65,14 +73,14 @@ class PillowDecoder:
         return image_format not in ("AVIF", "WEBP") or bool(features.check(image_format.lower()))
 
     def decode(
-        self, file: IO[bytes], image_format: str, *, frames: int | None = None, everything: bool
+        self, file: IO[bytes], image_format: str, size: Size | None, *, everything: bool
     ) -> Shown:
         """Decode a picture or an animation.
 
         Args:
             file: Seekable, at its start.
             image_format: Pillow's name; no other format is tried.
-            frames: How many pictures the file holds, where its structure told.
+            size: What the file's own structure told, if it was read.
             everything: Decode all frames of an animation, not only those of the first pixels.
 
         Raises:
@@ -81,7 +89,7 @@ class PillowDecoder:
             NotMediaError: It cannot be decoded.
         """
         try:
-            return self._decode(file, image_format, frames, everything)
+            return self._decode(file, image_format, size, everything=everything)
         except ArchiverError:
             raise
         except _FAULTS as error:
@@ -91,7 +99,7 @@ class PillowDecoder:
             raise broken(f"its {image_format} data are damaged") from error
 
     def _decode(
-        self, file: IO[bytes], image_format: str, frames: int | None, everything: bool
+        self, file: IO[bytes], image_format: str, size: Size | None, *, everything: bool
     ) -> Shown:
         # Pillow warns about oddities that are none of the user's business; TIFF while decoding too.
         loading = self._quiet() if image_format == "TIFF" else contextlib.nullcontext()
@@ -99,15 +107,17 @@ class PillowDecoder:
             image = Image.open(file, formats=[image_format])
         with image, loading:
             width, height = image.size
-            count = frames if frames is not None else getattr(image, "n_frames", 1)
-            check_size(image_format, width, height, count)
-            large = width * height > _LARGE_PIXELS
-            with self._large if large else contextlib.nullcontext():
-                if large and image_format == "PNG" and count == 1:
+            several = image_format in _ANIMATED
+            frames = size.frames if size else getattr(image, "n_frames", 1) if several else 1
+            check_size(width, height, frames)
+            with self._large if width * height > _PARALLEL_PIXELS else contextlib.nullcontext():
+                if width * height <= MAX_HELD_PIXELS:
+                    _load(image, frames, everything=everything)
+                elif image_format == "PNG" and frames == 1:
                     file.seek(0)
                     unpack_png(file.read())
-                else:
-                    _load(image, count, everything=everything and not large)
+                elif image_format == "JPEG" and not (size and size.progressive):
+                    _load(image, 1, everything=False)
             orientation = 1 if image_format == "TIFF" else exif_orientation(_exif(image))
         if orientation >= 5:
             width, height = height, width
@@ -129,7 +139,7 @@ def _load(image: Image.Image, frames: int, *, everything: bool) -> None:
     for index in range(frames):
         if index:
             image.seek(index)
-            check_size(image.format or "", *image.size, frames)
+            check_size(*image.size, frames)
         image.load()
         done += image.width * image.height
         if done > _PROBED_PIXELS and not everything:

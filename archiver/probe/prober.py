@@ -12,7 +12,7 @@ from archiver.probe.gathering import SNIFFED_BYTES, GatheredMedia
 from archiver.probe.known import KnownBytes, SparseFile
 from archiver.probe.mislabelled import looks_like
 from archiver.probe.sniffing import sniff
-from archiver.probe.stills import PILLOW_FORMATS, judge_picture
+from archiver.probe.stills import judge_picture
 from archiver.probe.timed import judge_timed
 from archiver.probe.words import judge_text
 
@@ -58,6 +58,11 @@ class MediaProber:
             NotMediaError: `empty`, `not_media`, `wrong_kind` or `undecodable`.
             TooLargeError: More pixels than any honest picture or video has.
         """
+        return self._judge(gathered, role, peek, everything=False)
+
+    def _judge(
+        self, gathered: Gathered, role: Role, peek: Peek | None, *, everything: bool
+    ) -> MediaInfo:
         if not isinstance(gathered, GatheredMedia):
             raise TypeError("`gathered` must come from this prober's `gather`")
         if not gathered.size_bytes:
@@ -70,7 +75,7 @@ class MediaProber:
         if (sniffed.kind == "image") != (role in _PICTURES):
             raise _wrong_kind(role, sniffed.media_type)
         if sniffed.kind == "image":
-            return judge_picture(gathered, known, sniffed, self._decoder())
+            return judge_picture(gathered, known, sniffed, self._decoder(), everything=everything)
         info, has_audio = judge_timed(gathered, known, sniffed)
         if (role is Role.VIDEO and info.kind != "video") or (role is Role.AUDIO and not has_audio):
             raise _wrong_kind(role, f"{info.media_type}, {info.kind} only")
@@ -97,25 +102,17 @@ class MediaProber:
         file.seek(0)
         while chunk := file.read(_CHUNK_BYTES):
             gathered.feed(chunk)
-        self.probe(gathered, role=role, peek=peek)
+        self._judge(gathered, role, peek, everything=True)
         sniffed = gathered.sniffed
-        if role is Role.TEXT or sniffed is None:
+        if role is Role.TEXT or sniffed is None or sniffed.kind == "image":
             return
+        from archiver.probe.ffmpeg_decoder import decode_all
+
         source = SparseFile(KnownBytes(gathered.size_bytes, [], peek))
         try:
-            self._decode_all(source, sniffed)
+            decode_all(source, sniffed)
         finally:
             source.check()
-
-    def _decode_all(self, source: SparseFile, sniffed: Sniffed) -> None:
-        if sniffed.kind != "image":
-            from archiver.probe.ffmpeg_decoder import decode_all
-
-            decode_all(source, sniffed)
-            return
-        image_format = PILLOW_FORMATS.get(sniffed.extension)
-        if image_format is not None and self._decoder().knows(image_format):
-            self._decoder().decode(source, image_format, everything=True)
 
     def _decoder(self) -> PillowDecoder:
         from archiver.probe.pillow_decoder import PillowDecoder

@@ -16,6 +16,7 @@ _UNKNOWN_FROM = 0x7FFF_0000
 """Sizes from here on are what writers to a pipe leave (0x7fffffff, 0x80000000, 0xffffffff)."""
 
 _OUTER = frozenset((b"RIFF", b"RF64", b"BW64"))
+_KEPT_EXIF_BYTES = 64 << 10
 _SIZE_SLACK = 8
 """Some writers count the eight bytes of the RIFF header in its size."""
 
@@ -30,6 +31,7 @@ class RiffWalker(Walker):
         whole_until: Where the chunks met so far end, padding not counted.
         data_at: Where the sound begins; 0 if it was not met.
         data_end: Where it ends, if its chunk tells.
+        exif: The EXIF chunk's content, of a WebP picture.
         frames: How many `ANMF` chunks (frames of an animated WebP) there are.
     """
 
@@ -43,6 +45,7 @@ class RiffWalker(Walker):
         self.data_at = 0
         self.data_end = 0
         self.whole_until = 0
+        self.exif = b""
         self.frames = 0
         self._long_data_bytes: int | None = None
 
@@ -82,10 +85,14 @@ class RiffWalker(Walker):
         if element.end == TO_THE_END:
             self._stop()
         self.frames += element.kind == b"ANMF"
+        if element.kind == b"EXIF":
+            return min(element.end - element.body_at, _KEPT_EXIF_BYTES)
         return 64 if element.kind in (b"fmt ", b"ds64") else SKIP
 
     def _keep(self, element: Element, data: bytes) -> None:
-        if element.kind == b"fmt ":
+        if element.kind == b"EXIF":
+            self.exif = data[8:]
+        elif element.kind == b"fmt ":
             self.wave_format = data[8:]
         elif len(data) >= 24:
             (self._long_data_bytes,) = struct.unpack_from("<Q", data, 16)

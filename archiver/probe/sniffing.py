@@ -51,6 +51,8 @@ _OGG_VIDEO = Sniffed(kind="video", media_type="video/ogg", extension="ogv")
 _OGG_AUDIO = Sniffed(kind="audio", media_type="audio/ogg", extension="ogg")
 _OPUS = Sniffed(kind="audio", media_type="audio/ogg", extension="opus")
 _TS_PACKET = 188
+_TEXT = bytes(set(range(0x20, 0x100)) | set(b"\t\n\r"))
+"""All bytes that UTF-8 text is made of: no binary header does without the others."""
 
 
 def sniff(head: bytes) -> Sniffed | None:
@@ -67,7 +69,7 @@ def sniff(head: bytes) -> Sniffed | None:
             return sniffed
     if head[:4] in (b"RIFF", b"RF64", b"BW64"):
         return _RIFF.get(head[8:12])
-    if head[:4] == b"OggS":
+    if head[:5] == b"OggS\0":
         return _ogg(head)
     if head[:4] == b"\x1aE\xdf\xa3":
         return _matroska(head)
@@ -118,7 +120,13 @@ def _boxes(head: bytes) -> Sniffed | None:
         return _branded(brands)
     if kind == b"styp" and 12 <= size <= 256:
         return _MP4
-    return _MOV if kind in _MOVIES_WITHOUT_BRAND and (size == 1 or size >= 8) else None
+    is_movie = kind in _MOVIES_WITHOUT_BRAND and (size == 1 or size >= 8)
+    return _MOV if is_movie and not _is_plain_text(head) else None
+
+
+def _is_plain_text(head: bytes) -> bool:
+    """Tell "Are free to use" from a box of type `free`."""
+    return not head[:256].translate(None, _TEXT)
 
 
 def _branded(brands: list[bytes]) -> Sniffed:
@@ -177,7 +185,9 @@ def id3_size(head: bytes) -> int:
 
     Source: ID3v2.4, section 3.1: size is four times seven bits, header and footer not counted.
     """
-    if len(head) < 10 or head[:3] != b"ID3" or 0xFF in head[3:5] or max(head[6:10]) > 0x7F:
+    if len(head) < 10 or head[:3] != b"ID3" or head[3] not in (2, 3, 4) or head[4] == 0xFF:
+        return 0
+    if max(head[6:10]) > 0x7F:
         return 0
     a, b, c, d = head[6:10]
     return (a << 21 | b << 14 | c << 7 | d) + (20 if head[5] & 0x10 else 10)
@@ -198,6 +208,6 @@ def _frames_in_a_row(head: bytes, at: int, frame: FrameFormat) -> bool:
 def _transport_stream(head: bytes) -> Sniffed | None:
     """Source: ISO/IEC 13818-1, 2.4.3.2: packets of 188 bytes, each begins with 0x47."""
     syncs = head[: _TS_PACKET * 5 : _TS_PACKET]
-    if len(syncs) < 3 or syncs.strip(b"\x47"):
+    if len(syncs) < 3 or syncs.strip(b"\x47") or _is_plain_text(head):
         return None
     return Sniffed(kind="video", media_type="video/mp2t", extension="ts")

@@ -13,15 +13,24 @@ from archiver.probe.gathering import GatheredMedia
 from archiver.probe.heif import examine_items
 from archiver.probe.known import KnownBytes, SparseFile
 from archiver.probe.mp4 import check_last_box
-from archiver.probe.pictures import check_gif, check_jpeg, check_png, check_size, webp_size
+from archiver.probe.pictures import (
+    MAX_HELD_PIXELS,
+    Size,
+    check_gif,
+    check_jpeg,
+    check_png,
+    check_size,
+    exif_orientation,
+    webp_size,
+)
 from archiver.probe.riff import RiffWalker, check_riff
-from archiver.probe.structure import Structure
+from archiver.probe.structure import Structure, shown_size
 from archiver.probe.svg import examine_svg
 
 if TYPE_CHECKING:
     from archiver.probe.pillow_decoder import PillowDecoder
 
-PILLOW_FORMATS = {
+_PILLOW_FORMATS = {
     "jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "bmp": "BMP", "tiff": "TIFF",
     "avif": "AVIF",
 }  # fmt: skip
@@ -32,23 +41,35 @@ _ENDS = {"jpg": b"\xff\xd9", "png": b"IEND\xae\x42\x60\x82", "gif": b"\x3b"}
 
 
 def judge_picture(
-    gathered: GatheredMedia, known: KnownBytes, sniffed: Sniffed, pillow: PillowDecoder
+    gathered: GatheredMedia,
+    known: KnownBytes,
+    sniffed: Sniffed,
+    pillow: PillowDecoder,
+    *,
+    everything: bool,
 ) -> MediaInfo:
     """Judge a picture.
+
+    Args:
+        gathered: All that was kept of it.
+        known: That, and what can be read back.
+        sniffed: Chooses the format.
+        pillow: Decodes.
+        everything: Decode all frames of an animation.
 
     Raises:
         TruncatedError: Its own structure says that bytes are missing.
         NotMediaError: It cannot be decoded.
         TooLargeError: It unpacks to more pixels than any honest picture has.
     """
-    structure, frames = _examine(gathered, known, sniffed)
+    structure, size = _examine(gathered, known, sniffed)
     width, height = structure.width_px, structure.height_px
-    image_format = PILLOW_FORMATS.get(sniffed.extension)
-    if image_format is not None and pillow.knows(image_format):
+    image_format = _PILLOW_FORMATS.get(sniffed.extension)
+    if image_format is not None and pillow.knows(image_format) and not structure.costly:
         file = SparseFile(known)
         source = io.BytesIO(gathered.whole()) if gathered.is_whole else file
         try:
-            shown = pillow.decode(source, image_format, frames=frames, everything=False)
+            shown = pillow.decode(source, image_format, size, everything=everything)
             width, height = shown.width_px, shown.height_px
         except (NotMediaError, TruncatedError):
             file.check()
@@ -67,8 +88,8 @@ def judge_picture(
 
 def _examine(
     gathered: GatheredMedia, known: KnownBytes, sniffed: Sniffed
-) -> tuple[Structure, int | None]:
-    """Check the structure; return it, and the number of frames if that tells it."""
+) -> tuple[Structure, Size | None]:
+    """Check the structure; return it, and the stored size if it is told outside of boxes."""
     extension, walker = sniffed.extension, gathered.walker
     if isinstance(walker, BoxWalker):
         if extension == "jxl":
@@ -77,17 +98,25 @@ def _examine(
         return examine_items(walker, known), None
     if isinstance(walker, RiffWalker):
         check_riff(walker, known.size_bytes)
-        frames = max(1, walker.frames)
-        # WebP's library takes memory for the whole canvas when it opens a file.
-        check_size("WEBP", *webp_size(gathered.head), frames)
-        return Structure(), frames
+        return _webp(gathered.head, walker)
     if not gathered.is_whole:
         _check_end(known, extension)
-        return Structure(), 1
+        return Structure(), None
     if extension == "svg":
         return examine_svg(gathered.whole()), None
     check = _CHECKS.get(extension)
-    return Structure(), check(gathered.whole()).frames if check is not None else 1
+    return Structure(), check(gathered.whole()) if check is not None else None
+
+
+def _webp(head: bytes, walker: RiffWalker) -> tuple[Structure, Size]:
+    """Judge the size of a WebP picture: its library takes memory for all when it opens a file."""
+    width, height = webp_size(head)
+    frames = max(1, walker.frames)
+    check_size(width, height, frames)
+    shown = shown_size(width, height, quarter_turn=exif_orientation(walker.exif) >= 5)
+    return Structure(
+        width_px=shown[0], height_px=shown[1], costly=width * height > MAX_HELD_PIXELS
+    ), Size(width_px=width, height_px=height, frames=frames)
 
 
 def _check_end(known: KnownBytes, extension: str) -> None:

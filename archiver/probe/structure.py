@@ -26,7 +26,7 @@ class Structure:
         duration_told: Whether the file says how long it is; if not, FFmpeg's guess is of no use.
         codec: Of the first video track, else of the first audio track, in FFmpeg's words.
         frame_rate: Average, of the first video track.
-        costly: Whether FFmpeg would need over 100 MB, or seconds, for the index alone.
+        costly: Whether a decoder would need over 100 MB, or FFmpeg seconds for the index alone.
     """
 
     has_video: bool | None = None
