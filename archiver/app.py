@@ -29,6 +29,7 @@ PROVIDERS: Mapping[str, str] = {
     "suno": "archiver.providers.suno:SunoProvider",
     "udio": "archiver.providers.udio:UdioProvider",
     "midjourney": "archiver.providers.midjourney:MidjourneyProvider",
+    "flux": "archiver.providers.flux:FluxProvider",
     "kling": "archiver.providers.kling:KlingProvider",
     "replicate": "archiver.providers.replicate:ReplicateProvider",
 }

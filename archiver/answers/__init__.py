@@ -10,7 +10,7 @@ from archiver.answers.envelopes import Envelope, Opened, is_layer, unwrap
 from archiver.answers.faults import account_fault, is_error_body, raise_for_answer
 from archiver.answers.identity import identity_of, path_segment
 from archiver.answers.links import clean_url, embedded, is_marked_name
-from archiver.answers.outputs import numbered, outputs_of, role_of
+from archiver.answers.outputs import numbered, outputs_of, role_of, seed_in
 from archiver.answers.reading import Fields, Notes
 from archiver.answers.renditions import merge_equal_urls, rendition_of
 from archiver.answers.scalars import (
@@ -60,6 +60,7 @@ __all__ = [
     "rendition_of",
     "role_of",
     "seconds_of",
+    "seed_in",
     "settled",
     "size_of",
     "text_of",

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from archiver.answers.links import clean_url, embedded
 from archiver.answers.reading import Notes
 from archiver.answers.renditions import rendition_of
-from archiver.answers.scalars import encodable
+from archiver.answers.scalars import encodable, integer_of
 from archiver.model import Asset, JsonValue, Rendition, Role
 
 MAX_OUTPUTS = 1000
@@ -41,6 +41,7 @@ _WORDS = (
     ("text", Role.TEXT),
 )
 _NAME = re.compile(r"[A-Za-z][\w-]{0,59}", re.ASCII)
+_SEED = re.compile(r"\bseed\b(?:\s+(?:is|set to|of))?[\s:=]{1,5}(\d{1,20})\b", re.I)
 _DATA_TYPE = re.compile(r"data:([a-z]{1,20})/", re.I)
 
 
@@ -104,6 +105,12 @@ def numbered(found: list[tuple[Role, Rendition]]) -> tuple[Asset, ...]:
         counts[role] = index + 1
         assets.append(Asset(role=role, index=index, renditions=(form,)))
     return tuple(assets)
+
+
+def seed_in(logs: str | None) -> int | None:
+    """Return the seed that a model's log names, as in `Using seed: 60392`."""
+    match = _SEED.search(logs or "")
+    return integer_of(match[1]) if match else None
 
 
 def _texts(value: JsonValue, name: str, notes: Notes) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ Source: providers.md section 11 and row 18.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,11 +19,11 @@ from archiver.answers import (
     body_of,
     first_with,
     identity_of,
-    integer_of,
     outputs_of,
     path_segment,
     plain,
     raise_for_answer,
+    seed_in,
     settled,
 )
 from archiver.contracts import Api
@@ -37,7 +36,6 @@ _ID_NAMES = ("id", "task_id")
 _LISTS = ("results", "items", "tasks")
 _OWN = frozenset({"data_removed", "urls", "metrics", "logs", "version", "predict_time"})
 _RETENTION = timedelta(hours=1)
-_SEED = re.compile(r"\bseed\b(?:\s+(?:is|set to|of))?[\s:=]{1,5}(\d{1,20})\b", re.I)
 _REMOVED = "Replicate removed the files: those of predictions made by API go after one hour"
 
 
@@ -250,8 +248,7 @@ def _seed(given: Fields, fields: Fields) -> int | None:
     seed = given.integer("seed")
     if seed is not None and seed >= 0:
         return seed
-    match = _SEED.search(fields.text("logs") or "")
-    return integer_of(match[1]) if match else None
+    return seed_in(fields.text("logs"))
 
 
 def _failure(progress: Progress, fields: Fields, body: Body) -> str | None:

@@ -35,6 +35,7 @@ from archiver.errors import (
     UsageError,
 )
 from archiver.model import Answer, JsonValue, Progress, Task
+from archiver.providers.flux import FluxProvider
 from archiver.providers.kling import KlingProvider
 from archiver.providers.luma import LumaProvider
 from archiver.providers.midjourney import MidjourneyProvider
@@ -164,6 +165,17 @@ SUBJECTS = [
         failed=("failed", "canceled", "aborted"),
         lists=("removed", "list"),
         dated=("list_output", "created_at"),
+        numbers=("seed",),
+        free=("output",),
+    ),
+    Subject(
+        name="flux",
+        make=FluxProvider,
+        finished=("gateway", "official", "replicate_shaped", "row"),
+        running=("pending", "reasoning", "generating"),
+        failed=("request_moderated", "content_moderated", "error"),
+        lists=("not_found",),
+        dated=("replicate_shaped", "created_at"),
         numbers=("seed",),
         free=("output",),
     ),
