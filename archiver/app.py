@@ -30,6 +30,7 @@ PROVIDERS: Mapping[str, str] = {
     "udio": "archiver.providers.udio:UdioProvider",
     "midjourney": "archiver.providers.midjourney:MidjourneyProvider",
     "flux": "archiver.providers.flux:FluxProvider",
+    "runway": "archiver.providers.runway:RunwayProvider",
     "kling": "archiver.providers.kling:KlingProvider",
     "replicate": "archiver.providers.replicate:ReplicateProvider",
 }

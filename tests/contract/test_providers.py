@@ -40,6 +40,7 @@ from archiver.providers.kling import KlingProvider
 from archiver.providers.luma import LumaProvider
 from archiver.providers.midjourney import MidjourneyProvider
 from archiver.providers.replicate import ReplicateProvider
+from archiver.providers.runway import RunwayProvider
 from archiver.providers.suno import SunoProvider
 from archiver.providers.udio import UdioProvider
 from tests.fakes import FakeApi, json_answer, text_answer
@@ -178,6 +179,14 @@ SUBJECTS = [
         dated=("replicate_shaped", "created_at"),
         numbers=("seed",),
         free=("output",),
+    ),
+    Subject(
+        name="runway",
+        make=RunwayProvider,
+        finished=("official", "several", "feed", "feed_state", "feed_envelope", "artifacts"),
+        running=("pending", "throttled", "running", "feed_0", "feed_1"),
+        failed=("failed", "cancelled", "feed_2"),
+        dated=("official", "createdAt"),
     ),
 ]
 
