@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import archiver
 from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config, SourceConfig, resolve_headers, resolve_secret
-from archiver.contracts import Clock, Store
+from archiver.contracts import Api, Clock, Store
 from archiver.errors import ArchiverError, ConfigError
 from archiver.model import Answer
 from archiver.obtain import Parts, Wishes
@@ -154,6 +155,7 @@ def open_session(
             clock=clock,
             prober=workshop.prober,
             open_sources=workshop.open_sources,
+            open_list=workshop.open_list,
             redactor=redactor,
             rules=Rules(
                 upgrade_for=config.download.upgrade_watermarked_for,
@@ -203,6 +205,29 @@ class _Workshop:
     def open_sources(self, names: Collection[str]) -> Mapping[str, Pipeline]:
         by_name = {source.name: source for source in self._config.sources}
         return {name: self._pipeline(by_name[name]) for name in names if name in by_name}
+
+    def open_list(self, name: str) -> Api:
+        """Make the API of a gateway's list of tasks: its own origin's root, its own credential.
+
+        Raises:
+            ConfigError: The user's token or id is not configured.
+        """
+        source = next(one for one in self._config.sources if one.name == name)
+        token = resolve_secret(source, "user_token", self._environ, note=self._note)
+        if token is None or not source.user_id:
+            raise ConfigError(
+                f'source {name}: list = "gateway" needs user_token_env (or _file, _command) and'
+                " user_id"
+            )
+        self._redactor.add(token.reveal())
+        base = urlsplit(source.base_url)
+        return self._open_transport().api(  # type: ignore[no-any-return]
+            base_url=f"{base.scheme}://{base.netloc}",
+            auth=lambda: {"Authorization": f"Bearer {token.reveal()}"},
+            headers={"New-Api-User": source.user_id},
+            max_requests_per_second=source.max_requests_per_second,
+            classify=_account_fault,
+        )
 
     def _pipeline(self, source: SourceConfig) -> Pipeline:
         from archiver.fetch import Fetcher

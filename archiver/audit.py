@@ -166,6 +166,7 @@ def verify(
     *,
     repair: Callable[[Verified], bool] | None = None,
     on_result: Callable[[Verified, bool], None] = lambda verified, repaired: None,
+    audit: Audit | None = None,
 ) -> Audit:
     """Compare what is stored with the manifests.
 
@@ -173,9 +174,10 @@ def verify(
         refs: These tasks; `None`: the archive, or a share of it.
         repair: Tries to make a damaged task whole; tells whether it is.
         on_result: Called for each task with damage, and for each that was looked at by itself.
+        audit: Counts into this one, which also holds what was done if the work is stopped.
     """
     session.check_identity()
-    audit = Audit()
+    audit = Audit() if audit is None else audit
     thorough = check.full or check.decode or check.share < 1 or refs is not None
     if thorough:
         rows = rows_to_check(session, refs, check.share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,15 +11,16 @@ from dataclasses import dataclass, field, replace
 from archiver import layout
 from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
-from archiver.errors import ArchiverError, StoppedError
-from archiver.model import Outcome, State, TaskRef
-from archiver.pipeline import Pipeline
+from archiver.errors import ArchiverError, DamageError, StoppedError
+from archiver.model import JsonObject, Outcome, State, TaskRef
 from archiver.policy import ExitCode, Tally, exit_code, exit_code_of, outcome_exit
 from archiver.recovery import recover
 from archiver.reindex import reindex
-from archiver.runner import Limits, Report, Runner
+from archiver.runner import Limits, Report, Runner, Steps
 from archiver.session import Session
 from archiver.verdicts import archived, fault_of
+
+log = logging.getLogger("archiver")
 
 FIRST_POLL_S = 2.0
 LONGEST_POLL_S = 30.0
@@ -81,7 +83,7 @@ def archive(
     number = catalog.ask(refs)
     sources = catalog.asked_sources()
     pipelines = session.open_sources(sources)
-    with session.writing(sources, adopt=reindex):
+    with session.writing(sources, adopt=reindex), logged(session, "archive", result):
         if not session.dry_run:
             catalog.queue_asked(now=session.clock.now())
         result.tally.ask(number)
@@ -94,9 +96,48 @@ def archive(
         on_start(number - sum(counts.get(state, 0) for state in skip))
         runner = make_runner(session, pipelines, result, workers, limits, on_outcome)
         with closing_books(session, result, sources):
-            runner.run(_asked_rows(session, skip))
+            runner.run(asked_rows(session, skip))
             _wait(session, runner, result, wait_s)
     return result
+
+
+@contextmanager
+def logged(session: Session, command: str, result: Result) -> Iterator[None]:
+    """Leave a line in the log of runs, also for a run that is killed: it has no end."""
+    if session.dry_run:
+        yield
+        return
+    number = session.catalog.begin_run(command, now=session.clock.now())
+    yield
+    session.catalog.end_run(
+        number,
+        now=session.clock.now(),
+        exit_code=int(result.exit_code),
+        summary=numbers_of(result.tally),
+    )
+
+
+def numbers_of(tally: Tally) -> JsonObject:
+    """Return the numbers of a run for scripts: `asked` is the sum of the nine after it."""
+    return {
+        "asked": tally.asked,
+        "archived": tally.archived,
+        "already": tally.already,
+        "queued": tally.queued,
+        "waiting": tally.waiting,
+        "retry": tally.retry,
+        "failed": tally.failed,
+        "gone": tally.gone,
+        "refused": tally.refused,
+        "forgotten": tally.forgotten,
+        "watermarked": tally.watermarked,
+        "incomplete": tally.incomplete,
+        "missing_previews": tally.missing_previews,
+        "stored_bytes": tally.stored_bytes,
+        "fetched_bytes": tally.fetched_bytes,
+        "changed": dict(tally.changed),
+        "codes": dict(tally.codes),
+    }
 
 
 @contextmanager
@@ -124,7 +165,7 @@ def closing_books(session: Session, result: Result, sources: Collection[str]) ->
 
 def make_runner(
     session: Session,
-    pipelines: Mapping[str, Pipeline],
+    pipelines: Mapping[str, Steps],
     result: Result,
     workers: int,
     limits: Limits,
@@ -154,7 +195,8 @@ def make_runner(
     return runner
 
 
-def _asked_rows(session: Session, skip: Iterable[State]) -> Iterator[TaskRow]:
+def asked_rows(session: Session, skip: Iterable[State]) -> Iterator[TaskRow]:
+    """Yield the asked tasks as the catalog knows them, those in some states left out."""
     now = session.clock.now()
     for ref in session.catalog.asked(skip=skip):
         row = session.catalog.row(ref)
@@ -173,7 +215,7 @@ def _wait(session: Session, runner: Runner, result: Result, wait_s: float) -> No
             return
         clock.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
-        waiting = list(_asked_rows(session, others))
+        waiting = list(asked_rows(session, others))
         tally.waiting -= len(waiting)
         runner.run(iter(waiting))
         if tally.asked > tally.answered:  # stopped in the middle: they wait still
@@ -189,7 +231,12 @@ def recover_others(session: Session, sources: Collection[str]) -> None:
         if row is None or entry.ref.source not in sources:
             continue
         now = session.clock.now()
-        manifest = recover(row, session.catalog, session.store, now=now)
+        try:
+            manifest = recover(row, session.catalog, session.store, now=now)
+        except DamageError as error:
+            # One that cannot be read must not keep the others; `verify` tells of it.
+            log.warning("%s: what a killed run left cannot be finished: %s", row.ref, error.message)
+            continue
         if manifest is not None:
             outcome = archived(row, manifest, changed="recovered", path=entry.path)
             settled, what = settle(row, outcome, now=now, rules=session.rules)

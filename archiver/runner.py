@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 from archiver.bookkeeping import Rules, settle
 from archiver.catalog import Catalog, TaskRow
@@ -29,7 +30,6 @@ from archiver.errors import (
     StoppedError,
 )
 from archiver.model import Fault, Outcome, State, Task
-from archiver.pipeline import Pipeline
 from archiver.verdicts import fault_of
 
 log = logging.getLogger("archiver")
@@ -84,6 +84,18 @@ class _Done:
     error: BaseException | None = None
 
 
+class Steps(Protocol):
+    """How one task of a source is archived, in two steps: a `Pipeline`, or what is around one."""
+
+    def ask(self, row: TaskRow) -> Task | Outcome:
+        """Ask for a task."""
+        ...
+
+    def keep(self, task: Task, row: TaskRow) -> Outcome:
+        """Archive what it offers."""
+        ...
+
+
 class Runner:
     """Runs the pipeline over many tasks.
 
@@ -98,7 +110,7 @@ class Runner:
     def __init__(
         self,
         *,
-        pipelines: Mapping[str, Pipeline],
+        pipelines: Mapping[str, Steps],
         catalog: Catalog,
         clock: Clock,
         workers: int,
@@ -126,6 +138,7 @@ class Runner:
         self._asking = 0
         self._keeping = 0
         self._rows: Iterator[TaskRow] = iter(())
+        self._broken: BaseException | None = None
         self._exhausted = True
         self._ending = False
         self._failures: dict[str, int] = {}
@@ -175,7 +188,7 @@ class Runner:
                 stopped_at = stopped_at or time.monotonic()
                 if time.monotonic() - stopped_at > GRACE_S:
                     break
-        return fatal
+        return fatal or self._broken
 
     def _watch_limits(self) -> None:
         if self.report.stopped_by:
@@ -287,13 +300,20 @@ class Runner:
         while not self._exhausted:
             # A queue of many thousands is not read to its end for nothing.
             stopped = all(map(self._is_stopped, self._pipelines))
-            row = None if stopped else next(self._rows, None)
+            row = None if stopped else self._read_row()
             if row is None:
                 self._exhausted = True
                 self._changed.notify_all()
             elif not self._is_stopped(row.ref.source):
                 return row
         return None
+
+    def _read_row(self) -> TaskRow | None:
+        try:
+            return next(self._rows, None)
+        except BaseException as error:  # noqa: BLE001  (raised by the driver, whatever it is)
+            self._broken = error
+            return None
 
     def _is_stopped(self, source: str) -> bool:
         return source in self.report.refused_keys or source in self.report.faulty_sources

@@ -18,7 +18,7 @@ from archiver import layout
 from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config
-from archiver.contracts import Clock, Prober, Store
+from archiver.contracts import Api, Clock, Prober, Store
 from archiver.errors import LockedError, StoreError, WrongStoreError
 from archiver.manifest import StoreIdentity
 from archiver.pipeline import Pipeline
@@ -33,6 +33,8 @@ class Session:
 
     Attributes:
         open_sources: Makes the pipelines of these sources, by name; it needs their keys.
+        open_list: Makes the API of a gateway's list of tasks for one source; it has a credential of
+            its own.
         interrupt: Makes the clock say "stop" to every worker.
         dry_run: Ask the API for documents and touch nothing else.
     """
@@ -43,6 +45,7 @@ class Session:
     clock: Clock
     prober: Prober
     open_sources: Callable[[Collection[str]], Mapping[str, Pipeline]]
+    open_list: Callable[[str], Api]
     redactor: Redactor
     rules: Rules
     interrupt: Callable[[], None]

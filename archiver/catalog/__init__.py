@@ -342,7 +342,8 @@ class Catalog(Nights):
             " 'attempts', attempts, 'path', path, 'prompt', prompt, 'created_at', created_at,"
             " 'provider_task_id', provider_task_id, 'error_code', error_code, 'error_message',"
             " error_message, 'verdict_code', verdict_code, 'verdict_at', verdict_at)"
-            " FROM tasks INDEXED BY tasks_open WHERE state NOT IN ('archived', 'forgotten') AND (source, task_id) > (?, ?)"
+            " FROM tasks INDEXED BY tasks_open"
+            " WHERE state NOT IN ('archived', 'forgotten') AND (source, task_id) > (?, ?)"
             f" ORDER BY source, task_id LIMIT {PAGE}"
         )
         after = ("", "")

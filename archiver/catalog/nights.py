@@ -77,6 +77,7 @@ class Nights(Database):
         cased = [item for name in names for item in (name, lifetimes.get(name, 0.0) / _DAY_S)]
         death = f"julianday(coalesce(created_at, first_seen_at)) + CASE source {cases} END"
         age = "julianday(?) - julianday(first_seen_at)"
+        wait = "julianday(next_attempt_at) - julianday(?)"
         is_poll = (
             "(state = 'waiting' OR (state = 'retry' AND verdict_code IS NOT NULL)"
             " OR (state = 'archived' AND watermarked AND NOT incomplete))"
@@ -85,12 +86,14 @@ class Nights(Database):
         with self._transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO asked (source, task_id) SELECT source, task_id FROM ("
-                f"SELECT source, task_id, next_attempt_at, {death} AS death FROM tasks INDEXED BY tasks_due"
+                f"SELECT source, task_id, next_attempt_at, {death} AS death"
+                " FROM tasks INDEXED BY tasks_due"
                 f" WHERE next_attempt_at <= ? AND source IN ({marks}) AND state IN"
                 " ('queued', 'waiting', 'retry', 'archived') AND (next_attempt_at <= ?"
-                f" OR ({is_poll} AND julianday(next_attempt_at) - julianday(?) <= ({age}) / {_EARLY})))"
+                f" OR ({is_poll} AND {wait} <= ({age}) / {_EARLY})))"
                 " ORDER BY coalesce(death, 0) <= julianday(?),"
-                " iif(coalesce(death, 0) > julianday(?), death, 0), next_attempt_at, source, task_id",
+                " iif(coalesce(death, 0) > julianday(?), death, 0),"
+                " next_attempt_at, source, task_id",
                 (*cased, latest, *names, moment, moment, moment, moment, moment),
             )
             return int(db.execute("SELECT count(*) FROM asked").fetchone()[0])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from archiver import layout
 from archiver.app import open_session
-from archiver.bulk import Result, archive
+from archiver.bulk import Result, archive, numbers_of
 from archiver.catalog import TaskRow
 from archiver.cli.context import Terminal
-from archiver.cli.output import elapsed_words, short, summary_json, summary_words
+from archiver.cli.output import elapsed_words, short, summary_words
 from archiver.config import Config, config_from_mapping, format_size
 from archiver.errors import UsageError
 from archiver.gateway import Gateway
@@ -205,7 +205,7 @@ def _finish(
     ]
     if result.failure is not None:
         terminal.output.complain(f"archiver: {short(result.failure.message, 2000)}")
-    summary: JsonObject = {"command": "demo", "folder": str(root), **summary_json(result.tally)}
+    summary: JsonObject = {"command": "demo", "folder": str(root), **numbers_of(result.tally)}
     terminal.output.finish(lines, summary, exit_code=code)
     return int(code)
 

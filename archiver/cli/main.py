@@ -57,6 +57,26 @@ def archive(
 
 
 @cli.command()
+@click.option("--every", metavar="TIME", help="Stay, and run again each e.g. 5m.")
+@common_options
+def run(every: str | None) -> int:
+    """Do everything the configuration names: what cron starts every night."""
+    from archiver.cli.nightly import run_command
+
+    return run_command(_terminal(), every=every)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@common_options
+def ingest(files: tuple[str, ...]) -> int:
+    """Archive straight from saved or posted answers; - is standard input."""
+    from archiver.cli.nightly import ingest_command
+
+    return ingest_command(_terminal(), files)
+
+
+@cli.command()
 @click.option("--runs", is_flag=True, help="The last runs.")
 @common_options
 def status(runs: bool) -> int:

@@ -94,29 +94,6 @@ def summary_words(tally: Tally) -> str:
     return f"{tally.asked} {'task' if tally.asked == 1 else 'tasks'}: {shown}"
 
 
-def summary_json(tally: Tally) -> JsonObject:
-    """Return the numbers of a run for scripts: `asked` is the sum of the nine after it."""
-    return {
-        "asked": tally.asked,
-        "archived": tally.archived,
-        "already": tally.already,
-        "queued": tally.queued,
-        "waiting": tally.waiting,
-        "retry": tally.retry,
-        "failed": tally.failed,
-        "gone": tally.gone,
-        "refused": tally.refused,
-        "forgotten": tally.forgotten,
-        "watermarked": tally.watermarked,
-        "incomplete": tally.incomplete,
-        "missing_previews": tally.missing_previews,
-        "stored_bytes": tally.stored_bytes,
-        "fetched_bytes": tally.fetched_bytes,
-        "changed": dict(tally.changed),
-        "codes": dict(tally.codes),
-    }
-
-
 @dataclass(slots=True, kw_only=True)
 class Output:
     """Where a command's results go.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from archiver.app import Options
-from archiver.bulk import Result, archive
+from archiver.bulk import Result, archive, numbers_of
 from archiver.catalog import TaskRow
 from archiver.cli.context import Terminal, parse_option
 from archiver.cli.output import (
@@ -14,7 +14,6 @@ from archiver.cli.output import (
     outcome_line,
     row_json,
     short,
-    summary_json,
     summary_words,
 )
 from archiver.config import format_size, parse_duration
@@ -96,7 +95,7 @@ def finish(terminal: Terminal, command: str, result: Result, elapsed_s: float) -
     lines = [words, *remarks(result)]
     summary = {
         "command": command,
-        **summary_json(tally),
+        **numbers_of(tally),
         "stopped_by": result.report.stopped_by,
         "duration_s": round(elapsed_s, 3),
     }
