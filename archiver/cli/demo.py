@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from archiver.config import Config, config_from_mapping, format_size
 from archiver.errors import UsageError
 from archiver.gateway import Gateway
 from archiver.gateway.cases import Case
-from archiver.gateway.scenario import Scenario, demo_scenario
+from archiver.gateway.scenario import Scenario, all_scenario, demo_scenario
 from archiver.manifest import AssetRecord, Manifest
 from archiver.model import JsonObject, State, TaskRef
 from archiver.policy import ExitCode, exit_code
@@ -29,17 +29,23 @@ CONFIG_NAME = "archiver.toml"
 _HEADING = "# Written by `archiver demo`: look at its archive with any command of archiver."
 
 
-def demo_command(terminal: Terminal, folder: str | None) -> int:
-    """Archive the demo's tasks with the ordinary pipeline and say what happened to each."""
+def demo_command(terminal: Terminal, folder: str | None, *, everything: bool = False) -> int:
+    """Archive the demo's tasks with the ordinary pipeline and say what happened to each.
+
+    Args:
+        everything: Tasks of every provider, in one table.
+    """
     root = Path(folder or DEFAULT_FOLDER).absolute()
     _require_demo_folder(root)
     started_s = terminal.clock.monotonic()
-    scenario = demo_scenario(terminal.clock.now())
+    make = all_scenario if everything else demo_scenario
+    scenario = make(terminal.clock.now())
     output = terminal.output
     with Gateway() as gateway:
         scenario.install(gateway)
-        config = _write_config(root, gateway)
-        refs = [TaskRef(source="luma", task_id=task_id) for task_id in scenario.task_ids]
+        names = dict.fromkeys(case.provider for case in scenario.cases)
+        config = _write_config(root, gateway, names)
+        refs = [_ref(case) for case in scenario.cases]
         output.line(f"an embedded gateway serves {len(refs)} tasks at {gateway.base_url}")
         with _session(terminal, config, gateway) as session:
             result = archive(
@@ -51,7 +57,7 @@ def demo_command(terminal: Terminal, folder: str | None) -> int:
                 on_outcome=lambda outcome, row: output.advance(outcome),
             )
             output.stop()
-            as_expected = _tell(terminal, session, scenario)
+            as_expected = _tell(terminal, session, scenario, as_table=everything)
     elapsed_s = terminal.clock.monotonic() - started_s
     return _finish(terminal, root, result, elapsed_s, as_expected=as_expected)
 
@@ -68,7 +74,22 @@ def _require_demo_folder(root: Path) -> None:
     raise UsageError(f"{root} is not empty and not a demo's; name another folder")
 
 
-def _write_config(root: Path, gateway: Gateway) -> Config:
+def _ref(case: Case) -> TaskRef:
+    return TaskRef(source=case.provider, task_id=case.task_id)
+
+
+def _write_config(root: Path, gateway: Gateway, providers: Iterable[str]) -> Config:
+    sources = "".join(
+        f"""
+[[source]]
+name = "{name}"
+provider = "{name}"
+base_url = "{gateway.base_url}"
+api_key_env = "{KEY_VARIABLE}"
+max_requests_per_second = 200
+"""
+        for name in providers
+    )
     settings = f"""{_HEADING}
 state_dir = ".state"
 
@@ -81,14 +102,7 @@ timeout = "5s"
 
 [network]
 allow_private_addresses = true
-
-[[source]]
-name = "luma"
-provider = "luma"
-base_url = "{gateway.base_url}"
-api_key_env = "{KEY_VARIABLE}"
-max_requests_per_second = 200
-"""
+{sources}"""
     import tomllib
 
     try:
@@ -113,20 +127,23 @@ def _session(terminal: Terminal, config: Config, gateway: Gateway) -> Iterator[S
         yield session
 
 
-def _tell(terminal: Terminal, session: Session, scenario: Scenario) -> bool:
+def _tell(terminal: Terminal, session: Session, scenario: Scenario, *, as_table: bool) -> bool:
     """Print what became of each case; tell whether all is as it must be."""
     all_right = True
     for case in scenario.cases:
-        row = session.catalog.row(TaskRef(source="luma", task_id=case.task_id))
+        row = session.catalog.row(_ref(case))
         manifest = _manifest(session, row)
         right = row is not None and _is_expected(case, row, manifest)
         all_right = all_right and right
         words = _words(row, manifest)
         mark = "ok" if right else "NOT AS EXPECTED"
-        terminal.output.line(f"\n{case.title}\n  {case.why}\n  {mark}: {words}")
+        if as_table:
+            terminal.output.line(_table_line(case, row, manifest, mark))
+        else:
+            terminal.output.line(f"\n{case.title}\n  {case.why}\n  {mark}: {words}")
         record: JsonObject = {
             "type": "task",
-            "source": "luma",
+            "source": case.provider,
             "task_id": case.task_id,
             "title": case.title,
             "state": row.state.value if row else None,
@@ -136,6 +153,18 @@ def _tell(terminal: Terminal, session: Session, scenario: Scenario) -> bool:
         }
         terminal.output.record(record)
     return all_right
+
+
+def _table_line(case: Case, row: TaskRow | None, manifest: Manifest | None, mark: str) -> str:
+    files = []
+    for record in manifest.assets if manifest else ():
+        verdict = record.duration if record.actual.width_px is None else record.dimensions
+        files.append(f"{record.path} {verdict}")
+    state = row.state.value if row else "unknown"
+    words = ", ".join(files)
+    if not words and row is not None and row.fault is not None:
+        words = short(row.fault.message, 60)
+    return f"{case.provider:<14} {state:<9} {mark:<4} {short(case.title, 56):<57} {words}"
 
 
 def _manifest(session: Session, row: TaskRow | None) -> Manifest | None:

@@ -190,9 +190,10 @@ def doctor() -> int:
 
 @cli.command()
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(file_okay=False))
+@click.option("--all", "everything", is_flag=True, help="Tasks of every provider, in one table.")
 @common_options
-def demo(folder: str | None) -> int:
+def demo(folder: str | None, everything: bool) -> int:
     """Archive the tasks of an embedded gateway into DIR and say what happened."""
     from archiver.cli.demo import demo_command
 
-    return demo_command(_terminal(), folder)
+    return demo_command(_terminal(), folder, everything=everything)
