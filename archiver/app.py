@@ -34,6 +34,10 @@ PROVIDERS: Mapping[str, str] = {
     "runway": "archiver.providers.runway:RunwayProvider",
     "kling": "archiver.providers.kling:KlingProvider",
     "replicate": "archiver.providers.replicate:ReplicateProvider",
+    "minimax": "archiver.providers.minimax:MinimaxProvider",
+    "recraft": "archiver.providers.recraft:RecraftProvider",
+    "ideogram": "archiver.providers.ideogram:IdeogramProvider",
+    "openai-images": "archiver.providers.openai_images:OpenAiImagesProvider",
 }
 """Where each provider's class is; loaded when a source needs it."""
 

@@ -5,12 +5,14 @@ and leaves a warning (`Notes`). Only `raise_for_answer`, `unwrap` and `identity_
 a `ProviderError` or a subclass.
 """
 
+from archiver.answers.atonce import AtOnceProvider
 from archiver.answers.bodies import Bodies, Body, bodies_of, body_of, first_with
 from archiver.answers.envelopes import Envelope, Opened, is_layer, unwrap
 from archiver.answers.faults import account_fault, is_error_body, raise_for_answer
 from archiver.answers.identity import identity_of, path_segment
 from archiver.answers.links import clean_url, embedded, is_marked_name
 from archiver.answers.outputs import numbered, outputs_of, role_of, seed_in
+from archiver.answers.pictures import PictureAnswer, picture_answers, read_pictures
 from archiver.answers.reading import Fields, Notes
 from archiver.answers.renditions import merge_equal_urls, rendition_of
 from archiver.answers.scalars import (
@@ -28,12 +30,14 @@ from archiver.answers.scalars import (
 from archiver.answers.states import progress_of, settled
 
 __all__ = [
+    "AtOnceProvider",
     "Bodies",
     "Body",
     "Envelope",
     "Fields",
     "Notes",
     "Opened",
+    "PictureAnswer",
     "account_fault",
     "bodies_of",
     "body_of",
@@ -53,10 +57,12 @@ __all__ = [
     "numbered",
     "outputs_of",
     "path_segment",
+    "picture_answers",
     "pixels_of",
     "plain",
     "progress_of",
     "raise_for_answer",
+    "read_pictures",
     "rendition_of",
     "role_of",
     "seconds_of",

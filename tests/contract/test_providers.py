@@ -36,9 +36,13 @@ from archiver.errors import (
 )
 from archiver.model import Answer, JsonValue, Progress, Task
 from archiver.providers.flux import FluxProvider
+from archiver.providers.ideogram import IdeogramProvider
 from archiver.providers.kling import KlingProvider
 from archiver.providers.luma import LumaProvider
 from archiver.providers.midjourney import MidjourneyProvider
+from archiver.providers.minimax import MinimaxProvider
+from archiver.providers.openai_images import OpenAiImagesProvider
+from archiver.providers.recraft import RecraftProvider
 from archiver.providers.replicate import ReplicateProvider
 from archiver.providers.runway import RunwayProvider
 from archiver.providers.suno import SunoProvider
@@ -57,6 +61,12 @@ def same_answer_to_everything(body: JsonValue) -> FakeApi:
     return FakeApi(anything=json_answer(body))
 
 
+def minimax_api(body: JsonValue) -> FakeApi:
+    """Give a task, and the file that it names."""
+    file = json.loads((PAYLOADS / "minimax" / "file.json").read_text())
+    return same_answer_to_everything(body).on("GET", "/v1/files/retrieve", json_answer(file))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What the suite must know of one provider.
@@ -69,6 +79,7 @@ class Subject:
         free: Names of fields below which everything is an output, whatever it is called.
         serve: Makes an API that gives this body for a task.
         task_id: An id as this provider's users write it.
+        asked: Whether it can be asked for tasks at all; its answers are only handed over otherwise.
     """
 
     name: str
@@ -82,6 +93,7 @@ class Subject:
     free: tuple[str, ...] = ()
     serve: Callable[[JsonValue], FakeApi] = field(default=same_answer_to_everything)
     task_id: str = "4b3c464e-94f6-4e54-bc21-12f0e6da5791"
+    asked: bool = True
 
     def body(self, name: str) -> Any:
         return json.loads((PAYLOADS / self.name / f"{name}.json").read_text())
@@ -91,6 +103,9 @@ class Subject:
         return (*self.finished, *self.running, *self.failed)
 
     def ask(self, body: JsonValue, task_id: str | None = None) -> Task:
+        if not self.asked:
+            (task,) = self.make("s", FakeApi()).read_body(body, task_id=task_id or self.task_id)
+            return task
         return self.make("s", self.serve(body)).get_task(task_id or self.task_id)
 
     def provider(self, answer: Any = None) -> Provider:
@@ -188,12 +203,53 @@ SUBJECTS = [
         failed=("failed", "cancelled", "feed_2"),
         dated=("official", "createdAt"),
     ),
+    Subject(
+        name="minimax",
+        make=MinimaxProvider,
+        finished=("success", "success_no_size", "callback", "row", "row_file_id"),
+        running=("preparing", "queueing", "processing", "row_waiting"),
+        failed=("fail", "moderated", "row_failed"),
+        lists=("file", "task_list"),
+        numbers=("video_width", "video_height"),
+        serve=minimax_api,
+        task_id="176843862716480",
+    ),
+    Subject(
+        name="recraft",
+        make=RecraftProvider,
+        finished=("generations", "edit", "b64", "gateway"),
+        running=(),
+        failed=(),
+        dated=("generations", "created"),
+        asked=False,
+    ),
+    Subject(
+        name="ideogram",
+        make=IdeogramProvider,
+        finished=("generate", "upscale", "partly_unsafe", "remix"),
+        running=(),
+        failed=("unsafe", "unsafe_empty"),
+        dated=("generate", "created"),
+        asked=False,
+    ),
+    Subject(
+        name="openai-images",
+        make=OpenAiImagesProvider,
+        finished=("dalle", "b64", "flux", "recraft", "data_uri"),
+        running=(),
+        failed=(),
+        dated=("dalle", "created"),
+        asked=False,
+    ),
 ]
 
 PROMISING = {"suno", "udio"}
 """Providers whose tasks may have an output without a link yet: a clip's video, a dead link."""
 
 each_provider = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: s.name)
+each_asked = pytest.mark.parametrize(
+    "subject", [s for s in SUBJECTS if s.asked], ids=lambda s: s.name
+)
 each_payload = pytest.mark.parametrize(
     ("subject", "name"),
     [pytest.param(s, n, id=f"{s.name}-{n}") for s in SUBJECTS for n in s.single],
@@ -391,7 +447,8 @@ def test_inputs_and_previews_are_no_outputs(subject: Subject) -> None:
         given_links += json.dumps(body).count(INPUT_HOST)
         for task in provider.read_body(body):
             assert not [u for u in urls_of(task) if INPUT_HOST in u or PREVIEW in u]
-    assert given_links, "the payload files show no input at all"
+    # The answers of an API that is not asked tell nothing of what was given.
+    assert given_links or not subject.asked, "the payload files show no input at all"
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -400,6 +457,8 @@ def test_inputs_and_previews_are_no_outputs(subject: Subject) -> None:
 @each_finished
 def test_the_key_stays_at_home(subject: Subject, name: str) -> None:
     """Requests go below the base URL, whatever links the answer holds."""
+    if not subject.asked:
+        return  # it asks nothing: below
     api = subject.serve(subject.body(name))
     provider = subject.make("s", api)
     task = provider.get_task(subject.task_id)
@@ -414,7 +473,7 @@ def test_the_key_stays_at_home(subject: Subject, name: str) -> None:
     assert not [h for asked in api.requests for h in asked.headers if h.lower() == "authorization"]
 
 
-@each_provider
+@each_asked
 @pytest.mark.parametrize(
     "task_id",
     ["../../admin", "..", ".", "a/b?c=d#e", "%2e%2e%2f", "a\r\nX: y", "\u00e9\udc80", "a b"],
@@ -451,7 +510,7 @@ SOURCE_FAULTS = {
 }
 
 
-@each_provider
+@each_asked
 @pytest.mark.parametrize("fault", SOURCE_FAULTS)
 def test_a_broken_source_empties_no_queue(subject: Subject, fault: str) -> None:
     """A wrong base URL, a login page or a firewall says nothing about any task."""
@@ -470,7 +529,7 @@ def test_json_of_somebody_else(subject: Subject, body: JsonValue) -> None:
         subject.provider().read_body(body)
 
 
-@each_provider
+@each_asked
 @pytest.mark.parametrize("status", [400, 200])
 def test_a_gateway_that_has_no_such_task(subject: Subject, status: int) -> None:
     """`task_not_exist` is believed, but a task may be too fresh for it."""
@@ -483,12 +542,29 @@ def test_a_gateway_that_has_no_such_task(subject: Subject, status: int) -> None:
 FAULTS = [PassingError("x"), RateLimitedError("x"), KeyRefusedError("x"), NoCreditError("x")]
 
 
-@each_provider
+@each_asked
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: type(f).__name__)
 def test_faults_of_the_way_pass_through(subject: Subject, fault: ArchiverError) -> None:
     """What the transport raises is for the pipeline to judge."""
     with pytest.raises(type(fault)):
         subject.provider(fault).get_task(subject.task_id)
+
+
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if not s.asked], ids=lambda s: s.name)
+def test_what_cannot_be_asked_says_so(subject: Subject) -> None:
+    """An API that keeps nothing is never asked; a refusal names the command that helps."""
+    api = FakeApi()
+    provider = subject.make("s", api)
+    with pytest.raises(TaskNotFoundError, match="archiver ingest") as caught:
+        provider.get_task(subject.task_id)
+    assert not caught.value.may_be_fresh
+    with pytest.raises(UsageError, match="archiver ingest"):
+        next(provider.list_tasks())
+    (task,) = provider.read_body(subject.body(subject.finished[0]))
+    for asset in task.assets:
+        for rendition in asset.renditions:
+            assert provider.resolve(task, rendition) is rendition
+    assert api.requests == []
 
 
 @each_provider
