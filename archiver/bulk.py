@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from archiver import layout
 from archiver.bookkeeping import settle
@@ -24,6 +25,8 @@ log = logging.getLogger("archiver")
 
 FIRST_POLL_S = 2.0
 LONGEST_POLL_S = 30.0
+STALE_AFTER = timedelta(days=2)
+"""An upload to S3 begun longer ago belongs to no run that is still at work."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,6 +161,7 @@ def closing_books(session: Session, result: Result, sources: Collection[str]) ->
     if session.dry_run:
         return
     try:
+        session.store.clean_stale(STALE_AFTER)
         save_queue(session)
     except ArchiverError as error:
         result.failure = result.failure or error

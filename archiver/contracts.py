@@ -322,6 +322,13 @@ class Store(Protocol):
         """Remove what killed or refused uploads of this task left: parts, unfinished multiparts."""
         ...
 
+    def clean_stale(self, older_than: timedelta) -> int:
+        """Remove unfinished uploads that nobody came back for; return how many.
+
+        A folder's parts are kept, since a later run can continue them; S3's cost money unseen.
+        """
+        ...
+
     def free_bytes(self) -> int | None:
         """Return the free space, or `None` where that has no meaning."""
         ...
