@@ -33,8 +33,9 @@ def _recover(entry: JournalEntry, catalog: Catalog, store: Store, now: datetime)
     key = f"{entry.path}/{layout.MANIFEST_NAME}"
     data = store.read_document(key)
     held = None if data is None else Manifest.parse(data)
-    if held is not None and set(draft.assets) <= set(held.assets):
+    if held is not None and all(record in held.assets for record in draft.assets):
         store.clean(entry.path)
+        _remove_superseded(entry.path, held, store)
         return held
     before = {record.path: record for record in held.assets} if held else {}
     there: list[AssetRecord] = []
@@ -60,6 +61,17 @@ def _recover(entry: JournalEntry, catalog: Catalog, store: Store, now: datetime)
     kept = {record.path for record in there}
     store.delete(f"{entry.path}/{path}" for path in before if path not in kept)
     return manifest
+
+
+def _remove_superseded(folder: str, manifest: Manifest, store: Store) -> None:
+    """Remove replaced files that a kill left: by their digest, so that nothing else can go."""
+    replaced = {(old.size_bytes, old.sha256) for old in manifest.superseded}
+    if not replaced:
+        return
+    sizes = {size for size, _ in replaced}
+    kept = {f"{folder}/{record.path}" for record in manifest.assets}
+    left = [e for e in store.entries(folder) if e.key not in kept and e.size_bytes in sizes]
+    store.delete(e.key for e in left if (e.size_bytes, sha256_of(store, e.key)) in replaced)
 
 
 def _is_there(folder: str, record: AssetRecord, store: Store) -> bool:

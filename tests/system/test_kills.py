@@ -1,0 +1,363 @@
+"""SIGKILL before every single call that changes a file, and at random: nothing lost, nothing half.
+
+Each case: an archive as it was, a run that is killed, a look at what the kill left, a run that
+completes it, `verify --full`. The calls are counted over all threads (`tests/faultshim.c`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from archiver.gateway import Gateway
+from archiver.gateway.faults import Cut, Status
+from archiver.gateway.modes import Mode
+from tests.bench import FOLDER, Bench, clip, long_clip, picture
+from tests.faultrig import Action, Kind, Rig, build, linux, open_rig
+from tests.gatewayfixture import cli_env, key_env
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.tools("cc"),
+    pytest.mark.skipif(not linux(), reason="preloading is done in Linux's way"),
+    pytest.mark.timeout(900),
+]
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def one(tmp_path: Path, gateway: Gateway) -> Bench:
+    """A bench with one worker, so that the n-th call is the same each time."""
+    (tmp_path / "bench").mkdir()
+    return Bench(tmp_path / "bench", gateway, download={"workers": 1})
+
+
+@pytest.fixture
+def rig(one: Bench, library: Path, tmp_path: Path) -> Iterator[Rig]:
+    (tmp_path / "rig").mkdir()
+    with open_rig(library, tmp_path / "rig", one) as started:
+        yield started
+
+
+# --- what an archive must be ----------------------------------------------------------------------
+
+
+def media_files(bench: Bench) -> list[Path]:
+    """Return all files of tasks but manifests."""
+    found = (path for path in (bench.store / "luma").rglob("*") if path.is_file())
+    return [path for path in found if path.name != "manifest.json"]
+
+
+def is_part(path: Path) -> bool:
+    return path.name.endswith((".part", ".part.json"))
+
+
+def nothing_half(bench: Bench, whole: set[str]) -> None:
+    """Right after a kill: final names hold whole files, manifests speak of files that are there."""
+    for path in media_files(bench):
+        if not is_part(path):
+            assert hashlib.sha256(path.read_bytes()).hexdigest() in whole, path
+    for path in bench.store.rglob("manifest.json"):
+        for record in json.loads(path.read_bytes())["assets"]:
+            assert (path.parent / record["path"]).exists(), (path, record["path"])
+
+
+def sound(bench: Bench, *tasks: str) -> None:
+    """After the run that completes it: each file is in a manifest, and is what that says."""
+    for path in bench.store.rglob("*"):
+        assert not is_part(path), path
+    named = set()
+    for path in bench.store.rglob("manifest.json"):
+        for record in json.loads(path.read_bytes())["assets"]:
+            file = path.parent / record["path"]
+            named.add(file)
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"], file
+    assert set(media_files(bench)) == named
+    for task_id in tasks:
+        assert (bench.store / FOLDER / task_id / "manifest.json").exists(), task_id
+
+
+# --- scenarios ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is done before, what is killed, and what then has to be there.
+
+    Attributes:
+        args: The command that is killed; run again, it must complete.
+        whole: Digests of all files that may stand under a final name.
+        tasks: Archived in the end.
+    """
+
+    args: tuple[str, ...]
+    whole: frozenset[str]
+    tasks: tuple[str, ...]
+
+
+def digests(*files: bytes) -> frozenset[str]:
+    return frozenset(hashlib.sha256(data).hexdigest() for data in files)
+
+
+def offer(bench: Bench, task_id: str, seed: int) -> list[bytes]:
+    """Put a task with a clean video and both previews on the gateway."""
+    data = [clip(seed), picture(seed), picture(seed + 50)]
+    bench.task(
+        task_id,
+        video_raw=bench.host(f"/{task_id}/raw.mp4", data[0]),
+        thumbnail=bench.host(f"/{task_id}/thumb.jpg", data[1], "image/jpeg"),
+        last_frame=bench.host(f"/{task_id}/last.jpg", data[2], "image/jpeg"),
+    )
+    return data
+
+
+def first_ever(bench: Bench, rig: Rig) -> Scenario:
+    return Scenario(("archive", "t"), digests(*offer(bench, "t", 1)), ("t",))
+
+
+def one_more(bench: Bench, rig: Rig) -> Scenario:
+    before = offer(bench, "old", 1)
+    assert rig.run(bench, "archive", "old").code == 0
+    return Scenario(("archive", "t"), digests(*before, *offer(bench, "t", 2)), ("old", "t"))
+
+
+def better_copy(bench: Bench, rig: Rig) -> Scenario:
+    bench.task("t", video=bench.host("/t_watermarked.mp4", clip(1)))
+    assert rig.run(bench, "archive", "t").code == 0
+    assert bench.files("t") == ["manifest.json", "video.watermarked.mp4"]
+    bench.task("t", video_raw=bench.host("/t.mp4", clip(2)))
+    return Scenario(("archive", "t", "--again"), digests(clip(1), clip(2)), ("t",))
+
+
+def changed_bytes(bench: Bench, rig: Rig) -> Scenario:
+    before = offer(bench, "t", 1)
+    assert rig.run(bench, "archive", "t").code == 0
+    after = offer(bench, "t", 2)
+    return Scenario(("archive", "t", "--again"), digests(*before, *after), ("t",))
+
+
+def parked_part(bench: Bench, rig: Rig) -> Scenario:
+    data = long_clip(1)
+    bench.task("t", video_raw=bench.host("/t.mp4", data), width=320, height=240)
+    bench.gateway.script("/t.mp4", Cut(after_bytes=300_000), Status(status=503))
+    assert rig.run(bench, "archive", "t").code == 5
+    assert "video.part" in bench.files("t")
+    return Scenario(("archive", "t"), digests(data), ("t",))
+
+
+def several_refused(bench: Bench, rig: Rig) -> Scenario:
+    """A page, a cut file and a dead link before the one that is good."""
+    page = bench.host("/page.mp4", b"<html>sign in" + b" " * 20_000)
+    bench.task(
+        "t",
+        video_raw=page,
+        download_url=bench.host("/cut.mp4", clip(1)[:-900]),
+        no_mark=bench.host("/good.mp4", clip(2)),
+    )
+    return Scenario(("archive", "t"), digests(clip(2)), ("t",))
+
+
+def rebuilt(bench: Bench, rig: Rig) -> Scenario:
+    before = [*offer(bench, "old", 1), *offer(bench, "older", 2)]
+    assert rig.run(bench, "archive", "old", "older").code == 0
+    shutil.rmtree(bench.folder / "state")
+    return Scenario(("reindex",), digests(*before), ("old", "older"))
+
+
+SCENARIOS: dict[str, Callable[[Bench, Rig], Scenario]] = {
+    "first ever": first_ever,
+    "one more": one_more,
+    "better copy": better_copy,
+    "changed bytes": changed_bytes,
+    "parked part": parked_part,
+    "several refused": several_refused,
+    "rebuilt": rebuilt,
+}
+
+
+class Snapshot:
+    """Archive and state as they are now, to go back to."""
+
+    def __init__(self, bench: Bench, folder: Path) -> None:
+        self._bench = bench
+        self._folder = folder
+        self._names = [name for name in ("archive", "state") if (bench.folder / name).exists()]
+        for name in self._names:
+            shutil.copytree(bench.folder / name, folder / name)
+
+    def restore(self) -> None:
+        for name in ("archive", "state"):
+            shutil.rmtree(self._bench.folder / name, ignore_errors=True)
+        for name in self._names:
+            shutil.copytree(self._folder / name, self._bench.folder / name)
+
+
+def worth_a_kill(calls: tuple[str, ...], *, all_of_them: bool = False) -> list[int]:
+    """Return the numbers of calls to die before; of SQLite's writes in a row, the first and last.
+
+    Args:
+        all_of_them: Leave none out.
+    """
+    what = [call.partition(" ")[2] for call in calls]
+    is_inner = [
+        0 < i < len(what) - 1
+        and what[i].startswith(f"{Kind.WRITE:d} /state/catalog.db")
+        and what[i - 1] == what[i] == what[i + 1]
+        for i in range(len(what))
+    ]
+    return [i + 1 for i in range(len(what)) if all_of_them or not is_inner[i]]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_before_every_change(one: Bench, rig: Rig, tmp_path: Path, name: str) -> None:
+    """SIGKILL before the 1st, 2nd, … call that changes a file; the next run completes it."""
+    scenario = SCENARIOS[name](one, rig)
+    before = Snapshot(one, tmp_path / "before")
+    counted = rig.run(one, *scenario.args)
+    assert counted.code == 0, counted
+    for at in worth_a_kill(counted.calls, all_of_them=name == "one more"):
+        before.restore()
+        killed = rig.run(one, *scenario.args, action=Action.KILL, at=at)
+        where = f"killed before call {at}: {killed.calls[-1]}"
+        assert killed.code == -9, where
+        nothing_half(one, set(scenario.whole))
+        again = rig.run(one, *scenario.args)
+        assert (again.code, again.err) == (0, ""), f"{where}: {again}"
+        sound(one, *scenario.tasks)
+        if at % 5 == 0:
+            verified = rig.run(one, "verify", "--full")
+            assert verified.code == 0, f"{where}: {verified}"
+
+
+@pytest.mark.parametrize("api", [Mode.UP, Mode.FAILING])
+def test_what_was_whole_needs_no_network(one: Bench, rig: Rig, tmp_path: Path, api: Mode) -> None:
+    """After the kill every link is dead: what had come whole and was journalled is archived."""
+    data = offer(one, "t", 1)[0]
+    counted = rig.run(one, "archive", "t")
+    folder = one.store / FOLDER / "t"
+    archived = 0
+    empty = Snapshot(one, tmp_path / "nothing")
+    empty._names.clear()
+    for at in worth_a_kill(counted.calls):
+        empty.restore()
+        killed = rig.run(one, "archive", "t", action=Action.KILL, at=at)
+        where = f"killed before call {at}: {killed.calls[-1]}"
+        is_named = (folder / "video.mp4").exists()
+        part = folder / "video.part"
+        is_whole = part.exists() and part.read_bytes() == data
+        one.gateway.assets_mode, one.gateway.mode = Mode.UNKNOWN_ROUTE, api
+        again = rig.run(one, "archive", "t")
+        one.gateway.assets_mode = one.gateway.mode = Mode.UP
+        done = (folder / "manifest.json").exists()
+        if is_named or (is_whole and api is Mode.UP):
+            assert again.code == 0, f"{where}: {again}"
+            assert done, where
+        if done:
+            archived += 1
+            assert one.video("t")["sha256"] == hashlib.sha256(data).hexdigest()
+            assert rig.run(one, "verify", "--full").code == 0
+            assert not [path for path in one.store.rglob("*") if is_part(path)], where
+        else:
+            assert not is_named, where
+            assert not is_whole or part.exists(), where
+        completed = rig.run(one, "archive", "t", "--again")
+        assert completed.code == 0, f"{where}: {completed}"
+        sound(one, "t")
+    assert archived >= 20
+
+
+def test_a_hundred_random_kills(tmp_path: Path, gateway: Gateway, library: Path) -> None:
+    """At any moment of a run over eight tasks with four workers, a hundred times."""
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    (tmp_path / "rig").mkdir()
+    bench = Bench(folder, gateway, download={"workers": 4})
+    whole: set[str] = set()
+    ids = [f"t{number}" for number in range(8)]
+    for number, task_id in enumerate(ids):
+        whole |= digests(*offer(bench, task_id, number + 1))
+    rng = random.Random(20261123)
+    empty = Snapshot(bench, tmp_path / "nothing")
+    died = 0
+    with open_rig(library, tmp_path / "rig", bench) as rig:
+        calls = len(rig.run(bench, "archive", *ids).calls)
+        for number in range(100):
+            if number % 4 == 0:
+                empty.restore()
+            at = rng.randrange(1, calls)
+            killed = rig.run(bench, "archive", *ids, "--again", action=Action.KILL, at=at)
+            died += killed.code == -9
+            nothing_half(bench, whole)
+            again = rig.run(bench, "archive", *ids)
+            assert (again.code, again.err) == (0, ""), (number, killed.calls[-1:], again)
+            sound(bench, *ids)
+            if number % 5 == 0:
+                verified = rig.run(bench, "verify", "--full")
+                assert verified.code == 0, (number, killed.calls[-1:], verified)
+    assert died >= 80
+
+
+def test_killed_at_any_time(tmp_path: Path, gateway: Gateway, library: Path) -> None:
+    """Not only between calls: twenty kills by the clock, on top of one another, then one run."""
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    (tmp_path / "rig").mkdir()
+    bench = Bench(folder, gateway, download={"workers": 4})
+    whole: set[str] = set()
+    ids = [f"t{number}" for number in range(12)]
+    for number, task_id in enumerate(ids):
+        whole |= digests(*offer(bench, task_id, number + 1))
+    rng = random.Random(7)
+    with open_rig(library, tmp_path / "rig", bench) as rig:
+        for _ in range(20):
+            rig.run(bench, "archive", *ids, "--again", kill_after_s=rng.uniform(0.01, 0.5))
+            nothing_half(bench, whole)
+        assert rig.run(bench, "archive", *ids).code == 0
+        sound(bench, *ids)
+        assert rig.run(bench, "verify", "--full", "--decode").code == 0
+
+
+@pytest.mark.tools("strace")
+def test_the_same_with_strace(tmp_path: Path, gateway: Gateway) -> None:
+    """An independent tool and an ordinary process: killed before renames, syncs, removals."""
+    bench = Bench(tmp_path, gateway, download={"workers": 1})
+    offer(bench, "t", 1)
+    env = cli_env(key_env(gateway), bench.folder)
+    command = [sys.executable, "-m", "archiver", "-c", str(bench.config_path), "archive", "t"]
+    for call, times in (("rename", 5), ("fsync", 4), ("unlink", 3), ("fdatasync", 3)):
+        for at in range(1, times + 1):
+            for name in ("archive", "state"):
+                shutil.rmtree(bench.folder / name, ignore_errors=True)
+            inject = f"inject={call}:signal=SIGKILL:when={at}"
+            strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
+            killed = subprocess.run(
+                [*strace, *command], env=env, cwd=bench.folder, capture_output=True, check=False
+            )
+            assert killed.returncode == -9, (call, at)
+            report = bench.archive("t")
+            assert report.exit_code == 0, (call, at, report)
+            sound(bench, "t")
+    assert bench.cli("verify", "--full").code == 0
+
+
+def test_a_lock_left_by_a_killed_process_does_not_block(one: Bench, rig: Rig) -> None:
+    """Locks are the kernel's: with the process they are gone, whatever files say."""
+    offer(one, "t", 1)
+    killed = rig.run(one, "archive", "t", action=Action.KILL, at=1, kinds=Kind.RENAME)
+    assert killed.code == -9
+    assert (one.folder / "state" / "locks" / "luma.json").exists()
+    assert (one.store / ".archiver" / "lock").exists()
+    assert rig.run(one, "archive", "t").code == 0
