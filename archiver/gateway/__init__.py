@@ -8,13 +8,17 @@ media) has the demo's tasks.
 
 from archiver.gateway.dialect import Dialect, GatewayDialect, OfficialDialect
 from archiver.gateway.exchange import HostedFile
+from archiver.gateway.flux import FluxService, FluxTask
 from archiver.gateway.gateway import API_KEY, USER_ID, USER_TOKEN, Gateway
+from archiver.gateway.kling import KlingForm, KlingOutput, KlingService, KlingTask
 from archiver.gateway.luma import BatchShape, ListOrder, LumaService
 from archiver.gateway.lumatask import LumaForm, LumaTask
 from archiver.gateway.midjourney import MidjourneyService, MidjourneyTask
 from archiver.gateway.modes import Mode
 from archiver.gateway.newapi import TaskListService
 from archiver.gateway.records import RequestRecord
+from archiver.gateway.replicate import ReplicateService, ReplicateTask
+from archiver.gateway.runway import RunwayService, RunwayTask
 from archiver.gateway.signing import Signer
 from archiver.gateway.suno import (
     SunoClip,
@@ -33,11 +37,17 @@ __all__ = [
     "Absent",
     "BatchShape",
     "Dialect",
+    "FluxService",
+    "FluxTask",
     "Gateway",
     "GatewayDialect",
     "GatewayStatus",
     "GatewayTask",
     "HostedFile",
+    "KlingForm",
+    "KlingOutput",
+    "KlingService",
+    "KlingTask",
     "Link",
     "LinkWriter",
     "ListOrder",
@@ -48,7 +58,11 @@ __all__ = [
     "MidjourneyTask",
     "Mode",
     "OfficialDialect",
+    "ReplicateService",
+    "ReplicateTask",
     "RequestRecord",
+    "RunwayService",
+    "RunwayTask",
     "Signer",
     "SunoClip",
     "SunoLyricsTask",

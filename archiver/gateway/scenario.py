@@ -14,6 +14,12 @@ from archiver.gateway.democases import luma_cases
 from archiver.gateway.gateway import Gateway
 from archiver.gateway.midjourneycases import midjourney_cases
 from archiver.gateway.songcases import suno_cases, udio_cases
+from archiver.gateway.visualcases import (
+    flux_cases,
+    kling_cases,
+    replicate_cases,
+    runway_cases,
+)
 
 __all__ = ["Case", "Expected", "MadeFile", "Scenario", "all_scenario", "demo_scenario"]
 
@@ -22,6 +28,10 @@ _CASES: tuple[Callable[[datetime], tuple[Case, ...]], ...] = (
     suno_cases,
     udio_cases,
     midjourney_cases,
+    flux_cases,
+    runway_cases,
+    kling_cases,
+    replicate_cases,
 )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from archiver.gateway.flux import FluxService
+from archiver.gateway.kling import KlingService
 from archiver.gateway.luma import LumaService
 from archiver.gateway.midjourney import MidjourneyService
+from archiver.gateway.replicate import ReplicateService
 from archiver.gateway.routing import Service
+from archiver.gateway.runway import RunwayService
 from archiver.gateway.suno import SunoService
 from archiver.gateway.udio import UdioService
 
@@ -16,4 +20,8 @@ def provider_services() -> tuple[Service, ...]:
         SunoService(),
         UdioService(),
         MidjourneyService(),
+        FluxService(),
+        RunwayService(),
+        KlingService(),
+        ReplicateService(),
     )
