@@ -165,7 +165,7 @@ def metrics_text(
             return
         number = value.timestamp() if isinstance(value, datetime) else value
         _head(lines, name, words)
-        lines.append(f"archiver_{name} {number:.15g}")
+        lines.append(f"archiver_{name} {number}")
 
     gauge("last_run_timestamp_seconds", "When the last run ended.", finished_at)
     gauge("last_success_timestamp_seconds", "When a run last ended with exit code 0.", success_at)

@@ -188,6 +188,34 @@ def doctor() -> int:
     return doctor_command(_terminal())
 
 
+@cli.group()
+@common_options
+def install() -> None:
+    """Print, or with --write install, what runs archiver regularly."""
+
+
+@install.command("cron")
+@click.option("--every", metavar="TIME", help="How often; by default what the links' life asks.")
+@click.option("--write", is_flag=True, help="Put it into the crontab.")
+@common_options
+def install_cron(every: str | None, write: bool) -> int:
+    """Print the crontab line for this configuration."""
+    from archiver.cli.install import install_command
+
+    return install_command(_terminal(), "cron", every=every, write=write)
+
+
+@install.command("systemd")
+@click.option("--every", metavar="TIME", help="How often; by default what the links' life asks.")
+@click.option("--write", is_flag=True, help="Install and enable the units.")
+@common_options
+def install_systemd(every: str | None, write: bool) -> int:
+    """Print a hardened service and its timer for this configuration."""
+    from archiver.cli.install import install_command
+
+    return install_command(_terminal(), "systemd", every=every, write=write)
+
+
 @cli.command()
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(file_okay=False))
 @click.option("--all", "everything", is_flag=True, help="Tasks of every provider, in one table.")
