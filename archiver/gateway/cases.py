@@ -48,6 +48,7 @@ class Case:
         title: What it is, in one line.
         why: What archiver must do about it, in one line.
         scripts: Path of a file, and the faults that its first requests meet.
+        posted: Nobody can be asked for it: its answer is handed over (`archiver ingest`).
     """
 
     title: str
@@ -56,6 +57,7 @@ class Case:
     expected: Expected
     files: tuple[MadeFile, ...] = ()
     scripts: tuple[tuple[str, tuple[Fault, ...]], ...] = ()
+    posted: bool = False
 
     @property
     def task_id(self) -> str:

@@ -35,6 +35,7 @@ from archiver.gateway.services import provider_services
 from archiver.gateway.signing import Signer
 from archiver.gateway.tasks import GatewayTask
 from archiver.gateway.tasktable import Now, TaskTable
+from archiver.model import JsonValue
 
 API_KEY = "sk-demo-2b7e151628aed2a6abf7158809cf4f3c"
 """The key that a gateway knows unless it is told another; it opens nothing else."""
@@ -183,6 +184,17 @@ class Gateway:
     def task(self, task_id: str) -> GatewayTask | None:
         """Return a task, if there is one and it is visible."""
         return self._table.task(task_id)
+
+    def answer(self, task_id: str) -> JsonValue:
+        """Return the API's own answer about a task, as whoever generated it got it.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        task = self._table.task(task_id)
+        if task is None:
+            raise KeyError(task_id)
+        return self._table.document(task)
 
     # --- files ------------------------------------------------------------------------------
 

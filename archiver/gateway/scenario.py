@@ -13,6 +13,7 @@ from archiver.gateway.cases import Case, Expected, MadeFile
 from archiver.gateway.democases import luma_cases
 from archiver.gateway.gateway import Gateway
 from archiver.gateway.midjourneycases import midjourney_cases
+from archiver.gateway.picturecases import minimax_cases, picture_cases
 from archiver.gateway.songcases import suno_cases, udio_cases
 from archiver.gateway.visualcases import (
     flux_cases,
@@ -32,6 +33,8 @@ _CASES: tuple[Callable[[datetime], tuple[Case, ...]], ...] = (
     runway_cases,
     kling_cases,
     replicate_cases,
+    minimax_cases,
+    picture_cases,
 )
 
 

@@ -6,6 +6,8 @@ from archiver.gateway.flux import FluxService
 from archiver.gateway.kling import KlingService
 from archiver.gateway.luma import LumaService
 from archiver.gateway.midjourney import MidjourneyService
+from archiver.gateway.minimax import MinimaxService
+from archiver.gateway.pictures import PictureService
 from archiver.gateway.replicate import ReplicateService
 from archiver.gateway.routing import Service
 from archiver.gateway.runway import RunwayService
@@ -24,4 +26,6 @@ def provider_services() -> tuple[Service, ...]:
         RunwayService(),
         KlingService(),
         ReplicateService(),
+        MinimaxService(),
+        PictureService(),
     )

@@ -71,7 +71,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         scenario.install(gateway)
         names = sorted({case.provider for case in scenario.cases})
         config = load_config(write_config(folder, dict.fromkeys(names, gateway.base_url)))
-        refs = [TaskRef(source=c.provider, task_id=c.task_id) for c in scenario.cases]
+        refs = [
+            TaskRef(source=c.provider, task_id=c.task_id) for c in scenario.cases if not c.posted
+        ]
         report = archive(config, refs, environ={KEY: gateway.api_key})
         yield Played(scenario, gateway, folder, report)
 
@@ -89,6 +91,8 @@ def test_every_case_comes_out_as_it_must(played: Played) -> None:
     """State, rendition, watermark and verdict of every case are those that it expects."""
     wrong = []
     for case in played.scenario.cases:
+        if case.posted:
+            continue  # test_handed_over
         outcome, expected = played.outcome(case.task_id), case.expected
         if outcome.state is not expected.state:
             wrong.append((case.title, outcome.state, outcome.fault))
