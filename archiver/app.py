@@ -170,6 +170,20 @@ def open_session(
         )
 
 
+class _Memory:
+    """What a provider wants to know in later runs; kept in the catalog, which it does not know."""
+
+    def __init__(self, catalog: Catalog, source: str) -> None:
+        self._catalog = catalog
+        self._source = source
+
+    def recall(self, key: str) -> str | None:
+        return self._catalog.recall(self._source, key)
+
+    def memorise(self, key: str, value: str) -> None:
+        self._catalog.memorise(self._source, key, value)
+
+
 class _Workshop:
     """Makes what only some commands need: the transport, the pipelines, the prober."""
 
@@ -256,7 +270,7 @@ class _Workshop:
         )
         download = self._config.download
         return Pipeline(
-            provider=provider_type(source.name, api),
+            provider=provider_type(source.name, api, **self._memory(provider_type, source.name)),
             parts=Parts(
                 api=api,
                 store=self._store,
@@ -273,6 +287,13 @@ class _Workshop:
             redactor=self._redactor,
             version=archiver.__version__,
         )
+
+    def _memory(self, provider_type: Any, name: str) -> dict[str, Any]:
+        """Return the memory, as an argument, for a provider that `remembers`; none in a dry run."""
+        frozen = self._options.dry_run or self._options.read_only
+        if frozen or not getattr(provider_type, "remembers", False):
+            return {}
+        return {"memory": _Memory(self._catalog, name)}
 
     def _wishes(self) -> Wishes:
         download = self._config.download

@@ -120,6 +120,17 @@ def test_klings_token_with_another_secret(kling: Gateway) -> None:
             KlingProvider("s", api).get_task("867283741759111401")
 
 
+def test_where_a_task_was_is_known_the_next_night(tmp_path: Path, kling: Gateway) -> None:
+    """A task that still runs under a bare id is looked for once, not every night."""
+    running = KlingTask(task_id="5", made_by="images/generations", state="processing")
+    kling.put(running)
+    for wanted in (6, 1):
+        kling.clear_requests()
+        report = archived(tmp_path, kling, "kling", ["5"], below="/v1")
+        assert [o.state for o in report.outcomes] == [State.WAITING]
+        assert len(kling.requests) == wanted
+
+
 class SystemTime(ManualClock):
     """The time of day, without waiting."""
 

@@ -210,6 +210,33 @@ def test_a_bare_id_of_a_newer_model_is_found() -> None:
     assert KlingProvider("s", api).get_task("901930004609634393").assets
 
 
+class DictMemory:
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def recall(self, key: str) -> str | None:
+        return self.kept.get(key)
+
+    def memorise(self, key: str, value: str) -> None:
+        self.kept[key] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/images/generations/7", "processing"), ("/tasks", "three_processing")],
+)
+def test_a_task_that_still_runs_is_remembered_for_later_runs(path: str, name: str) -> None:
+    """Another run asks at once where an earlier one found it; what is done needs no memory."""
+    memory = DictMemory()
+    KlingProvider("s", at(path, name), memory=memory).get_task("7")
+    api = at(path, name)
+    KlingProvider("s", api, memory=memory).get_task("7")
+    assert paths(api) == [path]
+    done = DictMemory()
+    KlingProvider("s", at("/v1/images/generations/7", "images"), memory=done).get_task("7")
+    assert done.kept == {}
+
+
 def test_an_id_that_no_action_has() -> None:
     """Every action's own "no such task" is a "no such task"; it may be too fresh."""
     api = FakeApi(OFFICIAL, anything=NOT_EXIST)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from archiver.answers import Bodies, Body, bodies_of, body_of, encodable, first_with
 from archiver.contracts import Api
 from archiver.errors import ProviderError, SourceFaultError, TaskNotFoundError
-from archiver.model import JsonValue, Rendition, Task
+from archiver.model import JsonValue, Progress, Rendition, Task
 from archiver.providers.kling import codes, keys
 from archiver.providers.kling.codes import raise_for_kling
 from archiver.providers.kling.forms import ID_NAMES, is_kling, may_be_task, read_task
@@ -21,8 +21,21 @@ MAX_PAGES = 1000
 REMEMBERED = 10_000
 """Of how many tasks it is remembered which action made them."""
 
+_KEY = "kling action of "
 _LISTS = ("result", "items", "tasks")
 _RETENTION = timedelta(days=30)
+
+
+class Memory(Protocol):
+    """What outlives a run, for one source."""
+
+    def recall(self, key: str) -> str | None:
+        """Return what was remembered."""
+        ...
+
+    def memorise(self, key: str, value: str) -> None:
+        """Remember it."""
+        ...
 
 
 class KlingProvider:
@@ -30,25 +43,29 @@ class KlingProvider:
 
     An id may carry its action (`text2video/ID`, `images/generations/ID`, `tasks/ID` for the 3.0
     models). A bare id is looked for in each action, the one that was right last first, and where it
-    was is remembered; a gateway that knows ids whatever their action is asked once.
+    was is remembered, for a task that still runs beyond this run as well; a gateway that knows ids
+    whatever their action is asked once.
 
     Args:
         source: The source's name in the configuration.
         api: Its API.
+        memory: Where actions are remembered for later runs.
     """
 
     name = "kling"
     batch_size = 1
     link_lifetime: timedelta | None = _RETENTION
+    remembers = True
 
     authorize: ClassVar[Callable[..., Callable[[], Mapping[str, str]]]] = staticmethod(
         keys.authorize
     )
     classify = staticmethod(codes.classify)
 
-    def __init__(self, source: str, api: Api) -> None:
+    def __init__(self, source: str, api: Api, *, memory: Memory | None = None) -> None:
         self._source = source
         self._api = api
+        self._memory = memory
         self._places = places(api.base_url)
         self._prefixes = self._places.prefixes
         self._is_proven = len(self._prefixes) == 1
@@ -58,7 +75,7 @@ class KlingProvider:
     def get_task(self, task_id: str) -> Task:
         """Ask for one task: see `contracts.Provider.get_task`."""
         action, ident = split_id(task_id)
-        action = action or self._actions.get(ident)
+        action = action or self._actions.get(ident) or self._recalled(ident)
         if action is not None:
             return self._ask(action, ident, task_id)
         return self._search(ident, task_id)
@@ -84,7 +101,7 @@ class KlingProvider:
                     raise
                 other = error
             else:
-                self._remember(ident, action)
+                self._remember(ident, action, task.progress)
                 return task
         if missing is not None and other is None:
             words = f"no action of Kling's has this task: {missing.message}"
@@ -98,8 +115,15 @@ class KlingProvider:
             actions.sort(key=lambda action: action != latest)
         return actions
 
-    def _remember(self, ident: str, action: Action) -> None:
+    def _recalled(self, ident: str) -> Action | None:
+        """Return the action that an earlier run found for an id."""
+        words = self._memory.recall(_KEY + ident) if self._memory else None
+        return split_id(f"{words}/{ident}")[0] if words else None
+
+    def _remember(self, ident: str, action: Action, progress: Progress) -> None:
         self._latest = action
+        if self._memory and progress is Progress.RUNNING:
+            self._memory.memorise(_KEY + ident, action.words)
         if len(self._actions) >= REMEMBERED:
             self._actions = {}
         self._actions[ident] = action

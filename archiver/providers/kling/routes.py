@@ -27,6 +27,11 @@ class Action:
     kind: str
     name: str
 
+    @property
+    def words(self) -> str:
+        """Return it as it stands before an id: `videos/text2video`, `tasks`."""
+        return f"{self.kind}/{self.name}" if self.kind else self.name
+
     def path(self, prefix: str, ident: str) -> str:
         """Return where a task of it is."""
         return f"{self.listing(prefix)}/{path_segment(ident)}"
