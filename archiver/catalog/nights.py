@@ -189,14 +189,15 @@ class Nights(Database):
             )
             db.execute(
                 "INSERT INTO to_check (source, task_id) SELECT source, task_id FROM tasks"
+                " INDEXED BY tasks_damaged"
                 f" WHERE state = 'archived' AND error_code IS NOT NULL AND source IN ({marks})",
                 names,
             )
             if share > 0:
                 db.execute(
                     "INSERT OR IGNORE INTO to_check (source, task_id)"
-                    f" SELECT source, task_id FROM tasks WHERE state = 'archived'"
-                    f" AND source IN ({marks}) ORDER BY verified_at"
+                    " SELECT source, task_id FROM tasks INDEXED BY tasks_verified"
+                    f" WHERE state = 'archived' AND source IN ({marks}) ORDER BY verified_at"
                     f" LIMIT (SELECT CAST({most} * ? + 0.999999 AS INTEGER))",
                     (*names, *names, share),
                 )
@@ -218,16 +219,33 @@ class Nights(Database):
         for state, number, size in self._read(sql):
             states[State(state)] = number
             stored_bytes += size if state == State.ARCHIVED else 0
-        archived = "SELECT count(*) FROM tasks WHERE state = 'archived'"
-        first = "SELECT min({}) FROM tasks WHERE state = '{}'"
+        # The planner takes the index of states for these, and would read every row.
+        count = "SELECT count(*) FROM tasks INDEXED BY {} WHERE state = 'archived' AND {}"
+        waiting = "SELECT min(first_seen_at) FROM tasks WHERE state = 'waiting'"
         return Numbers(
             states=states,
             stored_bytes=stored_bytes,
-            watermarked=self._one(f"{archived} AND watermarked"),
-            incomplete=self._one(f"{archived} AND incomplete"),
-            damaged=self._one(f"{archived} AND error_code IS NOT NULL"),
-            oldest_waiting_at=decode_time(self._one(first.format("first_seen_at", "waiting"))),
-            oldest_verified_at=decode_time(self._one(first.format("verified_at", "archived"))),
+            watermarked=self._one(count.format("tasks_marked", "watermarked")),
+            incomplete=self._one(count.format("tasks_incomplete", "incomplete")),
+            damaged=self._one(count.format("tasks_damaged", "error_code IS NOT NULL")),
+            oldest_waiting_at=decode_time(self._one(waiting)),
+            oldest_verified_at=self._oldest_check(),
+        )
+
+    def _oldest_check(self) -> datetime | None:
+        found = self._read(
+            "SELECT verified_at FROM tasks INDEXED BY tasks_verified WHERE state = 'archived'"
+            " AND verified_at IS NOT NULL ORDER BY verified_at LIMIT 1"
+        )
+        return decode_time(found[0][0]) if found else None
+
+    def never_checked(self) -> int:
+        """Return how many archived tasks were never compared with their manifests."""
+        return int(
+            self._one(
+                "SELECT count(*) FROM tasks INDEXED BY tasks_verified"
+                " WHERE state = 'archived' AND verified_at IS NULL"
+            )
         )
 
     def last_success(self, command: str) -> datetime | None:

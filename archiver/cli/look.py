@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -47,6 +48,8 @@ def status_command(terminal: Terminal, *, runs: bool) -> int:
                 lines.append(f"{words}: {format_duration(round(max(age_s, 0)))} ago")
         if facts["never_verified"]:
             lines.append(f"never checked: {facts['never_verified']} (`archiver verify --full`)")
+        if facts["never_verified"] or facts["oldest_verified_at"]:
+            lines.append(f"one pass of checks: {_pass_words(config.run.verify_share)}")
         if facts["watermarked"]:
             lines.append(f"only watermarked: {facts['watermarked']}")
         if facts["incomplete"]:
@@ -63,18 +66,26 @@ def status_command(terminal: Terminal, *, runs: bool) -> int:
     return 0
 
 
+def _pass_words(share: float) -> str:
+    """Say how many runs it takes to check the whole archive once."""
+    if share <= 0:
+        return "none; `verify_share` is 0"
+    runs = math.ceil(1 / share - 1e-9)
+    return (
+        f"every {runs} runs, unless `verify_max_bytes` ends them early" if runs > 1 else "each run"
+    )
+
+
 def _facts(session: Session) -> JsonObject:
-    catalog = session.catalog
-    waiting = "state = 'waiting'"
-    archived = "state = 'archived'"
+    numbers = session.catalog.numbers()
     return {
-        "stored_bytes": catalog.stored_bytes(),
-        "watermarked": catalog.number(f"{archived} AND watermarked"),
-        "incomplete": catalog.number(f"{archived} AND incomplete"),
-        "never_verified": catalog.number(f"{archived} AND verified_at IS NULL"),
-        "damaged": catalog.number(ATTENTION),
-        "oldest_waiting_at": iso(catalog.oldest("first_seen_at", waiting)),
-        "oldest_verified_at": iso(catalog.oldest("verified_at", archived)),
+        "stored_bytes": numbers.stored_bytes,
+        "watermarked": numbers.watermarked,
+        "incomplete": numbers.incomplete,
+        "never_verified": session.catalog.never_checked(),
+        "damaged": numbers.damaged,
+        "oldest_waiting_at": iso(numbers.oldest_waiting_at),
+        "oldest_verified_at": iso(numbers.oldest_verified_at),
     }
 
 
