@@ -53,13 +53,18 @@ def provider_class(name: str) -> Any:
     """Return a provider's class: called with a source's name and its `Api`.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is none of that name, or an installed one cannot be loaded.
     """
     if name in PROVIDERS:
         module, _, attribute = PROVIDERS[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
     for point in entry_points(group="archiver.providers", name=name):
-        return point.load()
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"the installed provider {name!r} cannot be loaded ({point.value}): {error}"
+            ) from error
     raise ConfigError(f"no provider is called {name!r}; known: {', '.join(provider_names())}")
 
 

@@ -181,6 +181,15 @@ def config_show() -> int:
 
 @cli.command()
 @common_options
+def providers() -> int:
+    """List the providers: endpoints, life of links, and how often to run."""
+    from archiver.cli.providers import providers_command
+
+    return providers_command(_terminal())
+
+
+@cli.command()
+@common_options
 def doctor() -> int:
     """Try everything a run needs: key, API, store, space, clock."""
     from archiver.cli.setup import doctor_command

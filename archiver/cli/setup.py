@@ -5,6 +5,7 @@ from __future__ import annotations
 from archiver.app import Options
 from archiver.cli.context import Terminal
 from archiver.cli.output import short
+from archiver.cli.providers import interval_of, timing_notes
 from archiver.config import format_size, show
 from archiver.errors import (
     ArchiverError,
@@ -25,8 +26,13 @@ def config_check_command(terminal: Terminal) -> int:
     loaded = terminal.load_with_origin()
     with terminal.session(loaded.config, Options(read_only=True)) as session:
         session.open_sources([source.name for source in loaded.config.sources])
-    lines = [f"{loaded.path}: no error", *(f"  {note}" for note in loaded.notes)]
-    summary: JsonObject = {"command": "config check", "path": str(loaded.path)}
+    notes = timing_notes(loaded.config)
+    lines = [f"{loaded.path}: no error", *(f"  {note}" for note in (*loaded.notes, *notes))]
+    summary: JsonObject = {
+        "command": "config check",
+        "path": str(loaded.path),
+        "notes": [*loaded.notes, *notes],
+    }
     terminal.output.finish(lines, summary, exit_code=0)
     return 0
 
@@ -81,6 +87,10 @@ class Doctor:
         what = f"source {name}"
         try:
             pipeline = session.open_sources([name])[name]
+            if interval_of(pipeline.provider.name) is None:
+                words = "nothing to ask; its answers are handed over with `archiver ingest`"
+                self.say(what, ok=True, words=words)
+                return
             pipeline.provider.get_task(NO_TASK)
         except TaskNotFoundError:
             self.say(what, ok=True, words=f"{pipeline.parts.api.base_url}: the key is accepted")
