@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -162,7 +163,7 @@ SUBJECTS = [
         make=KlingProvider,
         finished=(
             *("text2video", "marked_and_clean", "marked_only", "extend", "lip_sync", "images"),
-            *("try_on", "sounds", "callback", "three", "gateway_docs", "row"),
+            *("try_on", "sounds", "callback", "three", "gateway_docs", "row", "row_result"),
         ),
         running=("submitted", "processing", "three_processing", "row_waiting"),
         failed=("failed", "three_failed", "gateway_docs_failed", "row_failed"),
@@ -610,16 +611,19 @@ def test_missing_and_null(subject: Subject, name: str) -> None:
             survive(subject, without_item(body, path))
 
 
+IN_CI = os.environ.get("CI") == "true"
+
+
 @each_payload
 def test_wrong_types(subject: Subject, name: str) -> None:
-    """Anything may be of any type."""
+    """Anything may be of any type; CI tries all types everywhere, the gate a quarter of them."""
     body = subject.body(name)
-    for path in list(paths_in(body)):
+    for number, path in enumerate(list(paths_in(body))):
         if not path:
             continue  # every status with every body: below
         *way, last = path
         holder, kept = at(body, tuple(way)), at(body, path)
-        for odd in ODD:
+        for odd in ODD if IN_CI else ODD[number % 4 :: 4]:
             holder[last] = odd  # in place: thousands of copies would cost more than the reading
             survive(subject, body)
         holder[last] = kept
