@@ -11,7 +11,7 @@ from archiver.answers.envelopes import Envelope, Opened, is_layer, unwrap
 from archiver.answers.faults import account_fault, is_error_body, raise_for_answer
 from archiver.answers.identity import identity_of, path_segment
 from archiver.answers.links import clean_url, embedded, is_marked_name
-from archiver.answers.outputs import numbered, outputs_of, role_of, seed_in
+from archiver.answers.outputs import numbered, outputs_of, result_in, role_of, seed_in
 from archiver.answers.pictures import PictureAnswer, picture_answers, read_pictures
 from archiver.answers.reading import Fields, Notes
 from archiver.answers.renditions import merge_equal_urls, rendition_of
@@ -64,6 +64,7 @@ __all__ = [
     "raise_for_answer",
     "read_pictures",
     "rendition_of",
+    "result_in",
     "role_of",
     "seconds_of",
     "seed_in",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
+from archiver.answers.envelopes import Envelope
 from archiver.answers.links import clean_url, embedded
 from archiver.answers.reading import Notes
 from archiver.answers.renditions import rendition_of
@@ -21,6 +22,9 @@ MAX_OUTPUTS = 1000
 
 OUTPUT = "output"
 """What a form is called that has no name of its own."""
+
+RESULT = "result_url"
+"""What the form is called that only a gateway's row names."""
 
 _MAX_VALUES = 100_000
 _ENDINGS = {
@@ -105,6 +109,24 @@ def numbered(found: list[tuple[Role, Rendition]]) -> tuple[Asset, ...]:
         counts[role] = index + 1
         assets.append(Asset(role=role, index=index, renditions=(form,)))
     return tuple(assets)
+
+
+def result_in(envelope: Envelope, *, default: Role) -> tuple[Asset, ...]:
+    """Return the output that a gateway's own row names, for a finished task whose body names none.
+
+    Source: providers.md section 2: on success `fail_reason` can hold the link of the result, or the
+    file itself as a `data:` URI; `result_url` falls back to it.
+    """
+    for text in (envelope.result_url, envelope.fail_reason):
+        url = clean_url(text)
+        if url is not None:
+            form = rendition_of(RESULT, url)
+            return (Asset(role=role_of(url, default=default), renditions=(form,)),)
+        content = embedded(text) if text and text[:5].lower() == "data:" else None
+        if content is not None:
+            form = Rendition(name=RESULT, content=content)
+            return (Asset(role=role_of("", said=text or "", default=default), renditions=(form,)),)
+    return ()
 
 
 def seed_in(logs: str | None) -> int | None:

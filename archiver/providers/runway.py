@@ -25,6 +25,7 @@ from archiver.answers import (
     plain,
     raise_for_answer,
     rendition_of,
+    result_in,
     role_of,
     settled,
 )
@@ -189,6 +190,8 @@ def _read_task(body: Body, *, source: str, provider: str, task_id: str | None) -
         has_output=bool(outputs),
         notes=form.notes,
     )
+    if progress is Progress.FINISHED:
+        outputs = outputs or result_in(body.envelope, default=Role.VIDEO)
     own = form.fields.ident(*_ID_NAMES)
     ids = tuple(dict.fromkeys(i for i in (*body.ids(*_ID_NAMES), own) if i))
     known_as = task_id or (ids[0] if ids else identity_of(body.raw))

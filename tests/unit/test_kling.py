@@ -116,6 +116,19 @@ def test_the_gateways_row_is_opened() -> None:
     assert (task.progress, task.failure, task.model) == (Progress.FINISHED, None, "kling-v1-6")
 
 
+def test_a_row_that_alone_names_the_result() -> None:
+    """On success the row's `result_url`, or its `fail_reason`, can be all that there is."""
+    assert forms(read("row_result"), Role.VIDEO) == [("result_url", False)]
+    changed = body("row_result")
+    changed["data"] |= {"result_url": "", "fail_reason": "data:image/png;base64,iVBORw0KGgo="}
+    (task,) = KlingProvider("s", FakeApi()).read_body(changed)
+    (asset,) = task.assets
+    assert (asset.role, asset.renditions[0].content) == (Role.IMAGE, b"\x89PNG\r\n\x1a\n")
+    changed["data"]["fail_reason"] = "306793063383292"
+    (task,) = KlingProvider("s", FakeApi()).read_body(changed)
+    assert (task.progress, task.assets) == (Progress.FINISHED, ())
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -46,6 +46,21 @@ def test_several_outputs() -> None:
     assert task.expires_at == datetime(2024, 12, 2, tzinfo=UTC)
 
 
+def test_a_name_that_says_nothing() -> None:
+    """Runway makes videos first of all."""
+    bare = body("official") | {"output": ["https://cdn.example/0f6f/clip?_jwt=x"]}
+    (task,) = RunwayProvider("s", FakeApi()).read_body(bare)
+    assert [a.role for a in task.assets] == [Role.VIDEO]
+
+
+def test_a_row_that_alone_names_the_result() -> None:
+    """On success the gateway's row can be all that names the video."""
+    row = body("feed_envelope")
+    row["data"] |= {"data": None, "fail_reason": "http://cdn.example/cat.mp4"}
+    (task,) = RunwayProvider("s", FakeApi()).read_body(row)
+    assert [(a.role, a.renditions[0].name) for a in task.assets] == [(Role.VIDEO, "result_url")]
+
+
 def test_the_reverse_feed() -> None:
     """Digits and dates are texts, links are plain http; poster and last frame are previews."""
     task = read("feed")

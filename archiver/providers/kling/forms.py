@@ -19,6 +19,7 @@ from archiver.answers import (
     merge_equal_urls,
     plain,
     rendition_of,
+    result_in,
     settled,
 )
 from archiver.model import Asset, Progress, Rendition, Role, Task, TaskRef
@@ -79,6 +80,8 @@ def read_task(body: Body, *, source: str, provider: str, task_id: str | None) ->
         has_output=bool(outputs),
         notes=form.notes,
     )
+    if progress is Progress.FINISHED:
+        outputs = outputs or result_in(body.envelope, default=Role.VIDEO)
     ids = body.ids(*ID_NAMES)
     known_as = task_id or (ids[0] if ids else identity_of(body.raw))
     return Task(
