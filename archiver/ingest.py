@@ -44,12 +44,14 @@ class Bodies:
     """Takes bodies through a run and out of the spool.
 
     Attributes:
+        is_patient: Leave tasks alone whose next attempt is not due yet.
         tried: The tasks that this run tried from a body.
         problems: Bodies that nobody can read, in plain words.
     """
 
     session: Session
     foreseen: Mapping[str, Foreseen]
+    is_patient: bool = True
     tried: set[TaskRef] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     _parcels: dict[TaskRef, _Parcel] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class Bodies:
             return False
         if row.state is State.ARCHIVED:
             return row.watermarked or row.incomplete
-        waits = row.state is State.RETRY and row.attempts > 0
+        waits = self.is_patient and row.state is State.RETRY and row.attempts > 0
         return not (
             waits and row.next_attempt_at and row.next_attempt_at > self.session.clock.now()
         )
@@ -230,7 +232,7 @@ def ingest(
         raise
     try:
         with session.writing(names, adopt=reindex), logged(session, "ingest", done.result):
-            taken = Bodies(session, foreseen)
+            taken = Bodies(session, foreseen, is_patient=False)
 
             def note(outcome: Outcome, row: TaskRow) -> None:
                 taken.note(outcome, row)

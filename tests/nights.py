@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from archiver.catalog import Catalog, TaskRow
 from archiver.cli.context import Terminal
@@ -90,3 +92,11 @@ class Nights:
 
     def state(self, task_id: str) -> State:
         return self.row(task_id).state
+
+    def last_report(self) -> dict[str, Any]:
+        """Return the newest run's report."""
+        folder = self.bench.folder / "state" / "reports"
+        newest = max(folder.iterdir(), key=lambda path: int(path.stem.rpartition("-")[2]))
+        found = json.loads(newest.read_text())
+        assert isinstance(found, dict)
+        return found

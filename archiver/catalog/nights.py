@@ -64,7 +64,8 @@ class Nights(Database):
         """Note the tasks of these sources that are due, most urgent first; return how many.
 
         Links of a finished task die some time after its creation: those that may still live go
-        first, the ones that die next at their head. The others follow in the order of their turn.
+        first, the ones that die next at their head. The others follow, the oldest first: nobody
+        promises that links die so soon.
 
         Args:
             lifetimes: How long links live, in seconds, where that is known.
@@ -92,9 +93,8 @@ class Nights(Database):
                 " ('queued', 'waiting', 'retry', 'archived') AND (next_attempt_at <= ?"
                 f" OR ({is_poll} AND {wait} <= ({age}) / {_EARLY})))"
                 " ORDER BY coalesce(death, 0) <= julianday(?),"
-                " iif(coalesce(death, 0) > julianday(?), death, 0),"
-                " next_attempt_at, source, task_id",
-                (*cased, latest, *names, moment, moment, moment, moment, moment),
+                " death, next_attempt_at, source, task_id",
+                (*cased, latest, *names, moment, moment, moment, moment),
             )
             return int(db.execute("SELECT count(*) FROM asked").fetchone()[0])
 

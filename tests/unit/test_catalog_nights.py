@@ -62,7 +62,7 @@ def test_polls_may_come_a_little_early_but_pauses_are_kept(catalog: Catalog) -> 
 
 
 def test_links_that_die_next_go_first(catalog: Catalog) -> None:
-    """Then those whose links are dead by now, in the order of their turn."""
+    """Then those whose links should be dead by now, oldest first."""
     for name, age_h, turn_h in (("dead", 30, 2), ("long", 1, 1), ("short", 20, 3), ("old", 40, 9)):
         catalog.put(
             row(
