@@ -11,10 +11,13 @@ import pytest
 
 from archiver import ExitCode, State
 from archiver.gateway import Gateway
-from archiver.gateway.faults import Status
+from archiver.gateway.exchange import Reply, Request, json_reply
+from archiver.gateway.faults import Fault, Status
+from archiver.gateway.gateway import USER_ID, USER_TOKEN
 from archiver.gateway.modes import Mode
 from tests.bench import Bench, clip, picture
-from tests.nights import MovedClock, Nights
+from tests.gatewayfixture import START
+from tests.nights import MovedClock, Nights, Said
 
 DAY = 86400.0
 
@@ -239,3 +242,139 @@ def test_a_dry_run_touches_nothing(bench: Bench, nights: Nights) -> None:
     assert not (bench.folder / "state").exists()
     assert not bench.store.exists()
     assert bench.gateway.count(origin="assets") == 0
+
+
+def use_gateway_list(bench: Bench, token: str = USER_TOKEN) -> None:
+    token_file = bench.folder / "token"
+    token_file.write_text(token)
+    token_file.chmod(0o600)
+    bench.configure(
+        source={
+            "list": "gateway",
+            "user_token_file": str(token_file),
+            "user_id": USER_ID,
+            "inbox": ["inbox/*.txt"],
+        }
+    )
+
+
+def test_the_gateways_list(nights: Nights, bench: Bench) -> None:
+    """Read with its own credential at the origin's root; its documents are used as they are."""
+    use_gateway_list(bench)
+    for number in range(3):
+        bench.task(f"g{number}", video_raw=bench.host(f"/g{number}.mp4", clip(number)))
+    assert nights.run() == Said(0, "")
+    assert {nights.state(f"g{number}") for number in range(3)} == {State.ARCHIVED}
+    assert [r.path for r in bench.gateway.requests if r.origin == "api"] == ["/api/task/self"]
+
+
+def test_a_refused_user_token_costs_the_tasks_nothing(nights: Nights, bench: Bench) -> None:
+    """The list is told and counts; what the inbox names is archived with the key all the same."""
+    use_gateway_list(bench, "wrong-token")
+    bench.clean_task("t")
+    inbox(bench, "t")
+    said = nights.run()
+    assert said.code in (ExitCode.KEY_REFUSED, ExitCode.PARTIAL)
+    assert "wrong-token" not in said.text
+    assert said.text.count("source luma:") == 1
+    assert nights.state("t") is State.ARCHIVED
+
+
+def test_a_list_that_was_cut_short_is_read_whole_the_next_time(
+    nights: Nights, bench: Bench
+) -> None:
+    """Known tasks at its head are no reason to stop before all of it was read once."""
+    bench.configure(source={"list": True})
+    made = START - timedelta(days=1)
+    for number in range(230):
+        at = made - timedelta(minutes=number)
+        bench.task(f"n{number:03}", created_at=at, state="failed", failure_reason="no")
+    path = "/dream-machine/v1/generations"
+    bench.gateway.script(path, Then(), Status(status=500), Status(status=500))
+    assert nights.run().code == ExitCode.PARTIAL
+    nights.run()
+    assert nights.state("n229") is State.FAILED
+    bench.gateway.clear_requests()
+    assert nights.run().code == 0
+    assert bench.gateway.count(path) == 1
+
+
+class Then(Fault):
+    """No fault: the request is answered as usual."""
+
+    def respond(self, request: Request, serve: object) -> Reply:
+        return serve(request)  # type: ignore[operator, no-any-return]
+
+
+def waiting(bench: Bench) -> None:
+    bench.task("t", completes_at=START + timedelta(days=400))
+
+
+def failed(bench: Bench) -> None:
+    bench.task("t", state="failed")
+
+
+def gone(bench: Bench) -> None:
+    body = {"detail": "Generation not found"}
+    bench.gateway.script("/dream-machine/v1/generations/t", JsonStatus(body), always=True)
+
+
+def login_page(bench: Bench) -> None:
+    bench.gateway.mode = Mode.LOGIN_PAGE
+
+
+def bad_key(bench: Bench) -> None:
+    bench.gateway.mode = Mode.KEY_REFUSED
+
+
+def wrong_store(bench: Bench) -> None:
+    (bench.store / ".archiver" / "store.json").unlink()
+
+
+def bad_line(bench: Bench) -> None:
+    with (bench.folder / "inbox" / "ids.txt").open("ab") as file:
+        file.write(b"\xff\n")
+
+
+class JsonStatus(Fault):
+    """404 with a body of the provider's own."""
+
+    def __init__(self, body: dict[str, str]) -> None:
+        self._body = body
+
+    def respond(self, request: Request, serve: object) -> Reply:
+        return json_reply(404, dict(self._body))
+
+
+CODES = {
+    "nothing": (lambda bench: None, ExitCode.DONE),
+    "still being generated": (waiting, ExitCode.DONE),
+    "failed upstream": (failed, ExitCode.DONE),
+    "gone, on the night that finds it": (gone, ExitCode.PARTIAL),
+    "a young passing fault": (login_page, ExitCode.DONE),
+    "a refused key": (bad_key, ExitCode.KEY_REFUSED),
+    "another store": (wrong_store, ExitCode.STORE),
+    "a bad line": (bad_line, ExitCode.PARTIAL),
+}
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_exit_codes(nights: Nights, bench: Bench, name: str) -> None:
+    """The contract's table; what is not 0 says so in words, and the same again in its report."""
+    assert nights.run().code == 0
+    break_it, code = CODES[name]
+    break_it(bench)
+    if name != "nothing":
+        inbox(bench, "t")
+    said = nights.run()
+    assert said.code == code, said.text
+    assert bool(said.text) == bool(code)
+    assert nights.last_report()["exit_code"] == code
+
+
+def test_known_failures_are_no_news(nights: Nights, bench: Bench) -> None:
+    """`gone` counts once, on the night that finds it."""
+    gone(bench)
+    inbox(bench, "t")
+    assert nights.run().code == ExitCode.PARTIAL
+    assert nights.run() == Said(0, "")
