@@ -34,11 +34,13 @@ class PictureAnswer:
         raw: As it came.
         outer: What is around the pictures; empty around a bare list.
         entries: The pictures, in their order; what is none is an empty object.
+        left_out: How many more than `MAX_PICTURES` there are.
     """
 
     raw: JsonValue = field(repr=False)
     outer: JsonObject = field(repr=False)
     entries: tuple[JsonObject, ...] = field(repr=False)
+    left_out: int = 0
 
     def has(self, *names: str) -> bool:
         """Tell whether any picture has any of these fields."""
@@ -71,7 +73,12 @@ def _answer(raw: JsonValue) -> PictureAnswer | None:
         held = next((inner for inner in inners if isinstance(inner, (dict, list))), None)
     listed = held if isinstance(held, list) else [held]
     entries = tuple(_entry(entry) for entry in listed[:MAX_PICTURES])
-    answer = PictureAnswer(raw=raw, outer=outer, entries=entries)
+    answer = PictureAnswer(
+        raw=raw,
+        outer=outer,
+        entries=entries,
+        left_out=max(0, len(listed) - MAX_PICTURES),
+    )
     is_task = not _TASK_NAMES.isdisjoint(outer) or answer.has(*_TASK_NAMES)
     return answer if answer.has(*_FILES) and not is_task else None
 
@@ -115,6 +122,8 @@ def read_pictures(
         ProviderError: It holds neither a picture nor a word about one.
     """
     notes = Notes()
+    if answer.left_out:
+        notes.add(f"only the first {MAX_PICTURES:,} pictures are taken; {answer.left_out:,} more")
     outer = Fields(answer.outer, notes)
     pictures = [
         Fields(entry, notes, f"data[{number}]") for number, entry in enumerate(answer.entries)
