@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from archiver import load_config
-from archiver.app import open_session
+from archiver.app import PROVIDERS, open_session
 from archiver.gateway import Gateway
 from archiver.gateway.cases import Case
 from archiver.gateway.picturecases import picture_cases
@@ -21,7 +22,7 @@ from archiver.gateway.scenario import Scenario
 from archiver.ingest import ingest
 from archiver.model import JsonValue, State
 from archiver.runner import Limits
-from tests.gatewayfixture import START, ManualClock
+from tests.gatewayfixture import START, ManualClock, run_cli
 from tests.system.test_all_providers import write_config
 
 KEY = "ALL_KEY"
@@ -129,3 +130,39 @@ def test_base64_needs_no_request(handed: Handed) -> None:
     assert handed.gateway.count() == before
     path = handed.folder / "archive" / outcome.path / "manifest.json"
     assert path.stat().st_size < 8000
+
+
+def test_the_demo_of_everything(tmp_path: Path) -> None:
+    """`demo --all` archives at least two tasks of each provider, and counts every one."""
+    done = run_cli(["demo", "out", "--all", "--json"], {}, tmp_path)
+    assert done.code == 0, done
+    *tasks, summary = [o for o in done.objects() if o["type"] in ("task", "summary")]
+    assert all(task["as_expected"] for task in tasks)
+    counts = Counter(task["source"] for task in tasks if task["state"] == "archived")
+    shown = Counter(task["source"] for task in tasks)
+    assert set(shown) == set(PROVIDERS)
+    assert min(shown.values()) >= 2
+    assert min(counts.values()) >= 1
+    assert (summary["asked"], summary["archived"]) == (len(tasks), counts.total())
+
+
+def test_the_check_and_the_doctor_say_what_to_do(handed: Handed) -> None:
+    """Sources that cannot be asked are in order, and named with the command that takes them."""
+    env = {KEY: handed.gateway.api_key}
+    checked = run_cli(["config", "check"], env, handed.folder)
+    assert checked.code == 0, checked
+    assert checked.out.count("hand each answer to `archiver ingest`") == len(PATHS)
+    before = handed.gateway.count(origin="api")
+    seen = run_cli(["doctor"], env, handed.folder)
+    assert seen.code == 0, seen
+    assert seen.out.count("nothing to ask") == len(PATHS)
+    assert handed.gateway.count(origin="api") == before
+
+
+def test_asking_for_one_by_its_id_says_how(handed: Handed) -> None:
+    """An id of such a source ends in words, at once and for good, without any request."""
+    before = handed.gateway.count()
+    done = run_cli(["archive", "ideogram:abc"], {KEY: handed.gateway.api_key}, handed.folder)
+    assert "archiver ingest" in done.out
+    assert "1 gone" in done.out
+    assert handed.gateway.count() == before

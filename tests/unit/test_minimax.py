@@ -105,6 +105,17 @@ def test_why_it_failed(name: str, words: str) -> None:
     assert (task.progress, task.failure) == (Progress.FAILED, words)
 
 
+@pytest.mark.parametrize("code", [1026, 1027, "1027"])
+@pytest.mark.parametrize("state", [{}, {"status": "Success"}])
+def test_content_that_was_refused(code: JsonValue, state: dict[str, JsonValue]) -> None:
+    """A code about the content is a failure, whatever the state says or if there is none."""
+    body: JsonValue = {
+        "task_id": "7", **state, "base_resp": {"status_code": code, "status_msg": "held back"}
+    }  # fmt: skip
+    task = ask(body)
+    assert (task.progress, task.failure) == (Progress.FAILED, "held back")
+
+
 @pytest.mark.parametrize("word", ["Preparing", "Queueing", "Processing", "processing", "Resting"])
 def test_states_on_the_way(word: str) -> None:
     """Every state on the way, known or new, is running."""
