@@ -35,7 +35,7 @@ class MediaProber:
 
     def __reduce__(self) -> tuple[type[MediaProber], tuple[()]]:
         """A copy for another process has its own locks."""
-        return MediaProber, ()
+        return type(self), ()
 
     def sniff(self, head: bytes) -> Sniffed | None:
         """Tell from the first (up to 64 KiB of) bytes; `None`: nothing that is known as media."""

@@ -12,9 +12,10 @@ from fractions import Fraction
 
 import av
 import pytest
+from PIL import Image
 
 from archiver.errors import ArchiverError, NotMediaError, TooLargeError, TruncatedError
-from archiver.gateway.media import image_bytes
+from archiver.gateway.media import audio_bytes, image_bytes
 from archiver.model import Role
 from archiver.probe.pictures import unpack_png
 from tests.mediasamples import PROBER, box, boxes, mux, probe, sample
@@ -204,6 +205,20 @@ def test_a_run_of_samples_without_bytes_is_refused(count: int) -> None:
     cheaply_refused(bomb, Role.VIDEO, seconds=0.5)
 
 
+def mjpeg(picture: bytes) -> bytes:
+    """Return a movie of one JPEG picture, whose index says 96x64."""
+    target = io.BytesIO()
+    with av.open(target, mode="w", format="mov") as output:
+        stream = output.add_stream("mjpeg", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        output.start_encoding()
+        packet = av.Packet(picture)
+        packet.stream, packet.pts, packet.dts, packet.duration = stream, 0, 0, 1
+        packet.time_base = Fraction(1, 24)
+        output.mux(packet)
+    return target.getvalue()
+
+
 def test_absurd_picture_sizes_in_a_video_cost_nothing() -> None:
     """A video that declares gigapixels, in its index or in its pictures, is not decoded."""
     data = bytearray(sample("mp4-opus"))
@@ -213,20 +228,19 @@ def test_absurd_picture_sizes_in_a_video_cost_nothing() -> None:
     picture = bytearray(sample("jpg"))
     at = picture.index(b"\xff\xc0") + 5
     picture[at : at + 4] = struct.pack(">HH", 60_000, 60_000)
-    for pictures, refused in ((sample("jpg"), False), (bytes(picture), True)):
-        target = io.BytesIO()
-        with av.open(target, mode="w", format="mov") as output:
-            stream = output.add_stream("mjpeg", rate=24)
-            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
-            output.start_encoding()
-            packet = av.Packet(pictures)
-            packet.stream, packet.pts, packet.dts, packet.duration = stream, 0, 0, 1
-            packet.time_base = Fraction(1, 24)
-            output.mux(packet)
-        if refused:
-            cheaply_refused(target.getvalue(), Role.VIDEO, NotMediaError, seconds=0.5)
-        else:
-            assert probe(target.getvalue(), Role.VIDEO).codec == "mjpeg"
+    assert probe(mjpeg(sample("jpg")), Role.VIDEO).codec == "mjpeg"
+    cheaply_refused(mjpeg(bytes(picture)), Role.VIDEO, NotMediaError, seconds=0.5)
+
+
+def test_random_track_numbers_cost_nothing() -> None:
+    """A track number of two billion, over which FFmpeg counts for seconds, is left to the index."""
+    data = bytearray(sample("mp4-fragmented"))
+    at = data.index(b"tkhd") + 16
+    assert data[at : at + 4] == b"\0\0\0\x01"
+    data[at] = 0x93
+    start = time.process_time()
+    assert probe(bytes(data), Role.VIDEO).width_px == 96
+    assert time.process_time() - start < 0.5
 
 
 def test_many_boxes_cost_little() -> None:
@@ -289,6 +303,41 @@ def test_a_picture_too_large_to_keep_is_judged_by_reading_back() -> None:
     assert probe(huge, Role.IMAGE, chunk=1 << 20).media_type == "image/jpeg"
     with pytest.raises(TruncatedError):
         probe(huge[:-2], Role.IMAGE, chunk=1 << 20)
+
+
+def test_a_picture_just_too_large_keeps_its_end() -> None:
+    """The end of a picture is at hand also when it outgrows the limit by a few bytes only."""
+    picture = sample("jpg")
+    wanted = (64 << 20) + 10
+    filler = b"\xff\xfe\xff\xff" + bytes(65_533)
+    rest = wanted - len(picture)
+    pad = filler * (rest // len(filler) - 1)
+    left = rest - len(pad)
+    for part in (left // 2, left - left // 2):
+        pad += b"\xff\xfe" + (part - 2).to_bytes(2) + bytes(part - 4)
+    data = picture[:2] + pad + picture[2:]
+    assert len(data) == wanted
+    assert probe(data, Role.IMAGE, chunk=1 << 20).extension == "jpg"
+    with pytest.raises(TruncatedError):
+        probe(data[:-1], Role.IMAGE, chunk=1 << 20)
+
+
+def test_the_end_of_large_sound_is_at_hand() -> None:
+    """Of sound that is not kept whole the last frames are, so that a cut is found."""
+    data = audio_bytes(seconds=220, codec="flac")
+    assert len(data) > 2_500_000
+    assert probe(data, Role.AUDIO).duration_s == 220.0
+    for lost in (1, 1000, 100_000):
+        with pytest.raises(TruncatedError):
+            probe(data[:-lost], Role.AUDIO)
+
+
+def test_large_frames_are_not_decoded() -> None:
+    """A video whose index says 96x64, and whose pictures have 108 megapixels, is refused."""
+    target = io.BytesIO()
+    Image.new("L", (12_000, 9000), 99).save(target, format="JPEG")
+    movie = mjpeg(target.getvalue())
+    cheaply_refused(movie, Role.VIDEO, NotMediaError, seconds=0.5)
 
 
 def test_feeding_is_fast() -> None:

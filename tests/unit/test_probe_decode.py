@@ -53,6 +53,14 @@ def test_chance_in_the_middle_is_found(name: str) -> None:
         decode(bytes(data), role_of(name))
 
 
+def test_a_wrong_checksum_in_sound_is_found() -> None:
+    """FLAC frames bear a checksum, and one wrong byte is enough."""
+    data = bytearray(sample("flac"))
+    data[len(data) // 2] ^= 0x55
+    with pytest.raises(NotMediaError):
+        decode(bytes(data), Role.AUDIO)
+
+
 @pytest.mark.parametrize("name", ["png", "gif", "gif-animated", "png-animated"])
 def test_damaged_pixels_are_found(name: str) -> None:
     """One wrong piece of a picture is enough."""

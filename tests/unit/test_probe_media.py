@@ -179,6 +179,24 @@ def test_sound_in_a_video_container_is_sound() -> None:
     assert (found.kind, found.media_type, found.extension) == ("audio", "audio/matroska", "mka")
 
 
+def test_junk_between_frames_hides_no_cut() -> None:
+    """A server's words between the frames of a stream are let pass; a cut behind them is not."""
+    data = sample("mp3-plain")
+    middle = data.index(b"\xff\xfb", len(data) // 2)
+    mixed = data[:middle] + b"StreamTitle='';" * 20 + data[middle:]
+    assert probe(mixed, Role.AUDIO).codec == "mp3"
+    with pytest.raises(TruncatedError):
+        probe(mixed[:-9], Role.AUDIO)
+
+
+def test_words_in_any_encoding_are_let_pass() -> None:
+    """Tags that are not UTF-8 do not make a file unreadable."""
+    title = b"INAM\x04\0\0\0\xff\xfe\xe9\0"
+    data = sample("wav") + b"LIST" + (4 + len(title)).to_bytes(4, "little") + b"INFO" + title
+    data = data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:]
+    assert probe(data, Role.AUDIO) == probe(sample("wav"), Role.AUDIO)
+
+
 def test_cover_art_makes_no_video() -> None:
     """An MP3 with a picture in its tag is sound."""
     picture = sample("jpg")

@@ -256,6 +256,14 @@ def test_an_index_without_a_fragment_is_a_cut() -> None:
         probe(data[: boxes(data)[b"moov"][1]], Role.VIDEO)
 
 
+def test_unknown_codecs_are_refused() -> None:
+    """An index that names a codec which nobody knows is damage."""
+    for name, codec in (("mp4", b"avc1"), ("mp4-opus", b"vp09"), ("mp4-av1", b"av01")):
+        with pytest.raises(NotMediaError) as caught:
+            probe(sample(name).replace(codec, b"zzzz"), role_of(name))
+        assert caught.value.code == "undecodable"
+
+
 def test_encrypted_media_are_refused() -> None:
     """Media whose index says that they are encrypted cannot be played by anybody later."""
     with pytest.raises(NotMediaError, match="encrypted"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archiver.contracts import Sniffed
-from archiver.errors import NotMediaError, RenditionError
+from archiver.errors import NotMediaError, RenditionError, TruncatedError
 from archiver.model import Role
 from tests.mediasamples import OTHERS, PROBER, SAMPLES, mux, probe, sample
 
@@ -122,6 +122,9 @@ def test_svg_is_a_picture_with_a_size() -> None:
     assert (found.width_px, found.height_px) == (None, None)
     with pytest.raises(NotMediaError):
         probe(b"<svg><g></svg>", Role.IMAGE)
+    for end in range(5, 30):
+        with pytest.raises(TruncatedError):
+            probe(b"<svg width='640'><g>abc</g></svg>"[:end], Role.IMAGE)
 
 
 def test_pictures_in_unknown_libraries_pass_by_their_structure() -> None:

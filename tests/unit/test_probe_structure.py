@@ -7,7 +7,7 @@ import struct
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,6 +20,7 @@ from archiver.probe.boxwalk import BoxWalker
 from archiver.probe.flac import examine_flac
 from archiver.probe.fragments import Fragments
 from archiver.probe.frames import adts_frame, mpeg_frame
+from archiver.probe.gathering import TAIL_BYTES
 from archiver.probe.heif import examine_items
 from archiver.probe.known import KnownBytes, SparseFile
 from archiver.probe.matroska import MatroskaWalker, element_at
@@ -29,7 +30,7 @@ from archiver.probe.riff import RiffWalker, check_riff, examine_wave
 from archiver.probe.streams import FlvWalker, check_ogg, examine_flv
 from archiver.probe.structure import shown_size
 from archiver.probe.walking import Walker
-from tests.mediasamples import box, boxes, mux, probe, reader, sample
+from tests.mediasamples import PROBER, box, boxes, chunks, mux, probe, reader, sample
 
 
 def walked(walker: Walker, data: bytes) -> Walker:
@@ -127,6 +128,8 @@ def tracks(draw: st.DrawFn) -> Track:
     per_chunk = draw(st.lists(st.integers(1, 5), min_size=len(firsts), max_size=len(firsts)))
     ends = [*firsts[1:], chunks + 1]
     count = sum((e - f) * n for f, e, n in zip(firsts, ends, per_chunk, strict=True))
+    if draw(st.booleans()):
+        count = max(1, count - draw(st.integers(0, per_chunk[-1] - 1)))
     uniform = draw(st.sampled_from([0, 0, 3]))
     sizes = draw(st.lists(st.integers(0, 90), min_size=count, max_size=count))
     return Track(
@@ -139,7 +142,19 @@ def tracks(draw: st.DrawFn) -> Track:
     )
 
 
+SHORT_LAST_CHUNK = Track(
+    sample_count=4,
+    uniform_bytes=10,
+    offsets=array("I", [0, 100]),
+    run_firsts=array("I", [1]),
+    run_samples=array("I", [3]),
+)
+"""The tables promise six samples, of which the last chunk has one."""
+
+
 @given(tracks(), st.integers(0, 1500))
+@example(SHORT_LAST_CHUNK, 109)
+@example(SHORT_LAST_CHUNK, 110)
 def test_the_furthest_byte_is_found_without_walking_all_samples(track: Track, size: int) -> None:
     """Whether samples lie beyond the end is told exactly, and where the last of them ends."""
     wanted = brute_force(track)
@@ -156,8 +171,13 @@ def test_the_last_sample_is_found(track: Track) -> None:
         return
     offset, length = track.last_sample() or (0, 0)
     assert length == track.sizes[-1]
-    before = track.run_samples[-1] - 1
-    assert offset == track.offsets[-1] + sum(track.sizes[len(track.sizes) - 1 - before : -1])
+    full, begin = 0, 0
+    for chunk in range(1, len(track.offsets)):
+        full = [n for f, n in zip(track.run_firsts, track.run_samples, strict=True) if f <= chunk][
+            -1
+        ]
+        begin += full
+    assert offset == track.offsets[-1] + sum(track.sizes[begin:-1])
 
 
 def with_table(kind: bytes, table: bytes) -> bytes:
@@ -314,8 +334,10 @@ def test_damaged_fragments_are_remembered(moof: bytes) -> None:
     """While it streams by a damaged fragment is noted, not raised."""
     found = Fragments()
     found.add(moof, 0, 8)
-    found.add_index(box(b"sidx"), 8, 8)
     assert found.fault
+    index = Fragments()
+    index.add_index(box(b"sidx", moof[:20]), 8, 8)
+    assert index.fault
 
 
 # --- pictures --------------------------------------------------------------------------------
@@ -480,17 +502,18 @@ def test_a_live_recording_that_announces_more_is_cut() -> None:
 
 
 def test_cues_that_name_missing_clusters_are_a_cut() -> None:
-    """Cues in front of the clusters tell of those that are missing."""
+    """Where lengths are not told, cues in front of the clusters tell of those that are missing."""
     data = sample("mkv-cues-first")
-    assert data.index(b"\x1c\x53\xbb\x6b", 100) < data.index(b"\x1f\x43\xb6\x75")
+    cues = data.index(b"\x1c\x53\xbb\x6b", 100)
+    assert cues < data.index(b"\x1f\x43\xb6\x75")
     segment = data.index(b"\x18\x53\x80\x67")
     live = bytearray(data)
     live[segment + 4 : segment + 12] = b"\x01" + b"\xff" * 7
-    first, last = data.index(b"\x1f\x43\xb6\x75"), data.rindex(b"\x1f\x43\xb6\x75")
-    if first == last:
-        live[live.index(b"\xf1", live.index(b"\x1c\x53\xbb\x6b", 100)) + 2] = 0x7F
-    with pytest.raises(TruncatedError):
-        probe(bytes(live[: last if last > first else -1]), Role.VIDEO)
+    assert probe(bytes(live), Role.VIDEO).codec == "h264"
+    position = live.index(b"\xf1\x82", cues)
+    live[position + 2 : position + 4] = b"\x7f\xff"
+    with pytest.raises(TruncatedError, match="cues name byte"):
+        probe(bytes(live), Role.VIDEO)
 
 
 def wave(data_size: int, riff_size: int, length: int, *, more: bytes = b"") -> bytes:
@@ -641,6 +664,23 @@ def test_flv_announces_its_length() -> None:
         probe(longer, Role.VIDEO)
     with pytest.raises(TruncatedError):
         probe(mux("flv", video="libx264", pipe=True)[:-3], Role.VIDEO)
+
+
+def test_a_walk_ends_where_no_real_file_goes_on() -> None:
+    """After hundreds of thousands of elements the walk is given up."""
+    walker = walked(BoxWalker(), box(b"free") * (BoxWalker.max_elements + 5))
+    assert walker.stopped_at == 8 * BoxWalker.max_elements
+
+
+def test_the_last_quarter_megabyte_is_always_at_hand() -> None:
+    """Whatever the chunks, the tail that the checks need was kept."""
+    whole = bytes(range(251)) * 20_000
+    for size in (1000, 65_536, 300_000):
+        gathered = PROBER.gather()
+        for part in chunks(whole, size):
+            gathered.feed(part)
+            at = max(0, gathered.size_bytes - TAIL_BYTES)
+            assert gathered.known(None).read(at, TAIL_BYTES) == whole[at : gathered.size_bytes]
 
 
 # --- files with holes ------------------------------------------------------------------------
