@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from archiver.catalog.deaths import Deaths
 from archiver.catalog.nights import InboxPlace, Nights, Numbers
 from archiver.catalog.rows import (
     COLUMNS,
@@ -43,7 +42,7 @@ _UPSERT = (
 )
 
 
-class Catalog(Nights, Deaths):
+class Catalog(Nights):
     """What is known of every task; see the module's text."""
 
     # --- facts about the whole -------------------------------------------------------------------
