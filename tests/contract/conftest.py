@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests import s3servers
-from tests.contract.storekits import BUCKET, S3_KINDS, Kit, Line, LocalKit, S3Kit
+from tests.contract.storekits import BUCKET, EXTRA_KINDS, S3_KINDS, Kit, Line, LocalKit, S3Kit
 from tests.s3servers import S3Server
 
 PREFIXES = itertools.count()
@@ -44,7 +45,22 @@ def s3kit_of(line_of: Callable[[str], Line]) -> Callable[[str], S3Kit]:
     return lambda kind: S3Kit(line=line_of(kind), prefix=f"p{os.getpid()}-{next(PREFIXES)}/x")
 
 
-@pytest.fixture(params=["local", *(pytest.param(kind, marks=pytest.mark.s3) for kind in S3_KINDS)])
+def marked(kind: str) -> ParameterSet:
+    """Return a kind of store with the markers that choose it."""
+    own = [pytest.mark.s3, pytest.mark.juicefs] if kind in EXTRA_KINDS else [pytest.mark.s3]
+    return pytest.param(kind, marks=own)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave JuiceFS out unless it is asked for by name: it is large and adds little in CI."""
+    if "juicefs" in str(config.getoption("markexpr")):
+        return
+    extra = [item for item in items if item.get_closest_marker("juicefs")]
+    config.hook.pytest_deselected(items=extra)
+    items[:] = [item for item in items if not item.get_closest_marker("juicefs")]
+
+
+@pytest.fixture(params=["local", *map(marked, [*S3_KINDS, *EXTRA_KINDS])])
 def kit(request: pytest.FixtureRequest, tmp_path: Path, s3kit_of: Callable[[str], S3Kit]) -> Kit:
     """Every store."""
     if request.param == "local":

@@ -41,6 +41,10 @@ S3_KINDS = ["seaweedfs-http", "seaweedfs-https", "seaweedfs-aws", "rclone-http",
 """`seaweedfs-aws` is sent the checksums that AWS is sent; SeaweedFS verifies them."""
 
 
+EXTRA_KINDS = ["juicefs-http"]
+"""Servers that run only when asked for by their marker: `-m juicefs`."""
+
+
 class WallClock:
     """Real time."""
 
