@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> None:
         step("ruff format", PYTHON, "-m", "ruff", "format")
         step("ruff check --fix", PYTHON, "-m", "ruff", "check", "--fix")
     elif command == "bench":
-        prepare("dev", "system")
+        prepare("dev", "system", "bench")
         become(PYTHON, "-m", "benchmarks", *rest)
     elif command in ("help", "-h", "--help"):
         print(__doc__)
