@@ -90,8 +90,7 @@ def look(file: io.RawIOBase, sniffed: Sniffed, *, quarter_turn: bool) -> Streams
         NotMediaError: There is no stream, or the first frame cannot be decoded.
     """
     try:
-        # `max_pixels` keeps the opening from decoding: the frame is decoded once, below.
-        with _open(file, sniffed, {"max_pixels": "1"}) as container:
+        with _open(file, sniffed, shallow=True) as container:
             video, audio = _main_streams(container)
             main = video or audio
             if main is None:
@@ -113,7 +112,7 @@ def decode_all(file: io.RawIOBase, sniffed: Sniffed) -> None:
     """
     frames, sound_s = 0, 0.0
     try:
-        with _open(file, sniffed, {}) as container:
+        with _open(file, sniffed, shallow=False) as container:
             streams = [stream for stream in _main_streams(container) if stream is not None]
             for stream in streams:
                 _limit(stream)
@@ -140,17 +139,23 @@ def decode_all(file: io.RawIOBase, sniffed: Sniffed) -> None:
         raise undecodable(f"of {announced_s:.1f} s of sound {sound_s:.1f} s can be decoded")
 
 
-def _open(file: io.RawIOBase, sniffed: Sniffed, options: dict[str, str]) -> InputContainer:
+def _open(file: io.RawIOBase, sniffed: Sniffed, *, shallow: bool) -> InputContainer:
     """Open a container with one demuxer, which may open nothing else.
 
-    Source: FFmpeg's documentation of `format_whitelist`, `max_streams`, `probesize`.
+    Args:
+        file: Seekable.
+        sniffed: Chooses the demuxer.
+        shallow: Decode nothing yet. `max_pixels` does that, for files whose header tells the rest;
+            with others, whose streams appear while they are read, PyAV 15 crashes on any option.
+
+    Source: FFmpeg's documentation of `max_streams`, `probesize`, `max_pixels`.
     """
     demuxer = _DEMUXERS[sniffed.extension]
     return av.open(
         file,
         mode="r",
         format=demuxer,
-        options=options,
+        options={"max_pixels": "1"} if shallow and demuxer in _STRICT else {},
         container_options={
             "max_streams": str(_MAX_STREAMS),
             "probesize": str(_PROBED_BYTES.get(demuxer, 256 << 10)),

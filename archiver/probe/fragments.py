@@ -38,7 +38,6 @@ class Fragments:
         count: How many fragments there are.
         data_end: The furthest byte that a fragment names.
         index_end: The furthest byte that a segment index names.
-        index_s: The longest duration that a segment index names, in seconds.
         tracks: By track id.
         fault: What was wrong with the first damaged fragment; empty if none was.
     """
@@ -47,7 +46,6 @@ class Fragments:
         self.count = 0
         self.data_end = 0
         self.index_end = 0
-        self.index_s = 0.0
         self.tracks: dict[int, FragmentTrack] = {}
         self.fault = ""
 
@@ -83,8 +81,7 @@ class Fragments:
         Source: ISO/IEC 14496-12, 8.16.3: sizes count from the first byte after the index.
         """
         try:
-            version, timescale = sidx[body], struct.unpack_from(">I", sidx, body + 8)[0]
-            form = ">QQHH" if version else ">IIHH"
+            form = ">QQHH" if sidx[body] else ">IIHH"
             _, first_offset, _, count = struct.unpack_from(form, sidx, body + 12)
             start = body + 12 + struct.calcsize(form)
             entries = numbers(sidx, start, len(sidx), count * 3, "I")
@@ -93,8 +90,6 @@ class Fragments:
             return
         referenced = sum(size & 0x7FFF_FFFF for size in entries[0::3])
         self.index_end = max(self.index_end, end + first_offset + referenced)
-        if timescale:
-            self.index_s = max(self.index_s, sum(entries[1::3]) / timescale)
 
     def _track(self, number: int) -> FragmentTrack:
         if number not in self.tracks and len(self.tracks) >= _MAX_TRACKS:

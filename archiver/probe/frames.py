@@ -14,10 +14,7 @@ _MPEG1_LAYER1 = tuple(32 * step for step in range(15))
 _MPEG2_LAYER1 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
 _MPEG2_LAYER23 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-_ADTS_RATES = (
-    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
-    7_350,
-)  # fmt: skip
+_ADTS_RATES = 13
 _SEARCHED_BYTES = 128 << 10
 _ENOUGH_FRAMES = 4
 
@@ -29,14 +26,10 @@ class Frame:
     Attributes:
         length: In bytes, header included.
         signature: What is the same in all frames of one stream.
-        rate_hz: Samples per second.
-        samples: How many samples the frame holds.
     """
 
     length: int
     signature: int
-    rate_hz: int
-    samples: int
 
 
 FrameFormat = Callable[[bytes, int], Frame | None]
@@ -65,9 +58,10 @@ def mpeg_frame(data: bytes, at: int) -> Frame | None:
         table = _MPEG2_LAYER1 if layer == 1 else _MPEG2_LAYER23
     bits_per_second = table[bit_rate_index] * 1000
     if layer == 1:
-        return Frame((12 * bits_per_second // rate + padding) * 4, signature, rate, 384)
-    samples = 576 if layer == 3 and version != 3 else 1152
-    return Frame(samples // 8 * bits_per_second // rate + padding, signature, rate, samples)
+        return Frame((12 * bits_per_second // rate + padding) * 4, signature)
+    # A frame holds 1152 samples, or half of them: an eighth of that is bytes per bit and sample.
+    eighth = 72 if layer == 3 and version != 3 else 144
+    return Frame(eighth * bits_per_second // rate + padding, signature)
 
 
 def adts_frame(data: bytes, at: int) -> Frame | None:
@@ -79,10 +73,10 @@ def adts_frame(data: bytes, at: int) -> Frame | None:
         return None
     rate_index = data[at + 2] >> 2 & 15
     length = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
-    if rate_index >= len(_ADTS_RATES) or length < 7:
+    if rate_index >= _ADTS_RATES or length < 7:
         return None
     signature = data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3] & 0xC0
-    return Frame(length, signature, _ADTS_RATES[rate_index], 1024 * ((data[at + 6] & 3) + 1))
+    return Frame(length, signature)
 
 
 def check_row(tail: bytes, tail_at: int, frame: FrameFormat, header_bytes: int) -> None:

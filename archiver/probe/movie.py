@@ -52,7 +52,6 @@ class Track:
     aspect: tuple[int, int] = (1, 1)
     quarter_turn: bool = False
     timescale: int = 0
-    duration: int = 0
     frame_rate: float | None = None
     sample_count: int = 0
     uniform_bytes: int = 0
@@ -192,7 +191,7 @@ def _track(moov: bytes, start: int, end: int) -> Track:
         track.quarter_turn = abs(b) > abs(a)
     times = child(moov, start, end, b"mdia", b"mdhd")
     if times is not None:
-        track.timescale, track.duration = _times(moov, times[0])
+        track.timescale, _ = _times(moov, times[0])
     handler = child(moov, start, end, b"mdia", b"hdlr")
     if handler is not None:
         track.kind = moov[handler[0] + 8 : handler[0] + 12]

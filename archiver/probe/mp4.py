@@ -101,6 +101,9 @@ def _check_fragments(walker: BoxWalker, movie: Movie, size_bytes: int) -> None:
     fragments = walker.fragments
     if fragments.fault:
         raise NotMediaError(fragments.fault, code="undecodable")
+    described = {track.number for track in movie.tracks}
+    if any(t.samples and n not in described for n, t in fragments.tracks.items()):
+        raise damaged("its fragments belong to a track that its index does not describe")
     end = max(fragments.data_end, fragments.index_end)
     if end > size_bytes:
         raise TruncatedError(

@@ -249,6 +249,14 @@ def test_a_segment_index_knows_of_missing_fragments(tmp_path: Path) -> None:
         probe(whole[:last_fragment], Role.VIDEO)
 
 
+def test_fragments_of_an_unknown_track_are_damage() -> None:
+    """Fragments must belong to a track that the index describes."""
+    data = bytearray(sample("mp4-fragmented"))
+    data[data.index(b"tkhd") + 16] = 1
+    with pytest.raises(NotMediaError, match="does not describe"):
+        probe(bytes(data), Role.VIDEO)
+
+
 def test_an_index_without_a_fragment_is_a_cut() -> None:
     """Of a fragmented file that ends behind its index nothing can be shown."""
     data = sample("mp4-fragmented")
