@@ -115,9 +115,10 @@ class GatheredMedia:
         """Whether every byte was kept."""
         return len(self._head) == self.size_bytes
 
-    def whole(self) -> bytes:
-        """Return every byte, if `is_whole`."""
-        return bytes(self._head)
+    @property
+    def whole(self) -> bytearray:
+        """Every byte, if `is_whole`: not a copy, since it may be 64 MiB."""
+        return self._head
 
     def known(self, peek: Peek | None) -> KnownBytes:
         """Return what is at hand, kept or to be read back."""

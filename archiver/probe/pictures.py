@@ -90,7 +90,7 @@ def check_size(width: int, height: int, frames: int = 1) -> None:
         )
 
 
-def check_jpeg(data: bytes) -> Size:
+def check_jpeg(data: bytes | bytearray) -> Size:
     """Walk the segments and scans up to the end marker; what follows it is not looked at.
 
     Raises:
@@ -128,7 +128,7 @@ def check_jpeg(data: bytes) -> Size:
     raise broken("more segments than any real picture has")
 
 
-def check_png(data: bytes) -> Size:
+def check_png(data: bytes | bytearray) -> Size:
     """Walk the chunks up to `IEND`, with the checksums of all that a viewer needs.
 
     Raises:
@@ -203,7 +203,7 @@ def _png_bytes(data: bytes) -> int:
     return total
 
 
-def check_gif(data: bytes) -> Size:
+def check_gif(data: bytes | bytearray) -> Size:
     """Walk the blocks up to the trailer, counting pictures.
 
     Raises:
@@ -236,7 +236,7 @@ def _colours(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _after_blocks(data: bytes, at: int) -> int:
+def _after_blocks(data: bytes | bytearray, at: int) -> int:
     while length := data[at]:
         at += length + 1
     return at + 1

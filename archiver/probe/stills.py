@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from archiver.contracts import Sniffed
@@ -67,9 +66,8 @@ def judge_picture(
     image_format = _PILLOW_FORMATS.get(sniffed.extension)
     if image_format is not None and pillow.knows(image_format) and not structure.costly:
         file = SparseFile(known)
-        source = io.BytesIO(gathered.whole()) if gathered.is_whole else file
         try:
-            shown = pillow.decode(source, image_format, size, everything=everything)
+            shown = pillow.decode(file, image_format, size, everything=everything)
             width, height = shown.width_px, shown.height_px
         except (NotMediaError, TruncatedError):
             file.check()
@@ -103,9 +101,9 @@ def _examine(
         _check_end(known, extension)
         return Structure(), None
     if extension == "svg":
-        return examine_svg(gathered.whole()), None
+        return examine_svg(gathered.whole), None
     check = _CHECKS.get(extension)
-    return Structure(), check(gathered.whole()) if check is not None else None
+    return Structure(), check(gathered.whole) if check is not None else None
 
 
 def _webp(head: bytes, walker: RiffWalker) -> tuple[Structure, Size]:

@@ -14,7 +14,7 @@ _UNFINISHED = frozenset((3, 5, 6, 20))
 """expat's codes: no element found, unclosed token, partial character, unclosed CDATA section."""
 
 
-def examine_svg(data: bytes) -> Structure:
+def examine_svg(data: bytes | bytearray) -> Structure:
     """Parse the whole document; nothing outside it is ever read.
 
     Raises:
