@@ -137,7 +137,9 @@ def test_a_month(nights: Nights, bench: Bench, clock: MovedClock) -> None:
     assert gone_at <= set(printed)
     assert set(printed) - gone_at <= {11, 12, 20}, printed
     assert codes[20] == ExitCode.KEY_REFUSED
-    bounds = {"plain": 2, "failed": 1, "endless": 12, "slow": 8, "unknown": 4, "dead": 8}
+    # Pauses move the clock within a night, so that the second look may fall some seconds short of
+    # a day after the first: then there is a third. A look at `dead` is three requests.
+    bounds = {"plain": 2, "failed": 1, "endless": 12, "slow": 8, "unknown": 4, "dead": 9}
     asked = {name: document_requests(bench, name) for name in bounds}
     assert all(asked[name] <= most for name, most in bounds.items()), asked
     assert document_requests(bench, "always_marked") <= 2 * 34
