@@ -179,6 +179,7 @@ class Output:
     def stop(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
+            self._bar.refresh()  # a short run ends before tqdm has drawn anything but zero
             self._bar.close()
             self._bar = None
 
