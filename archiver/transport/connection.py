@@ -227,21 +227,28 @@ class Connection:
     def _refill(self, want: int, *, gather: bool) -> None:
         """Fill the empty buffer with up to `want` bytes.
 
-        Small reads are gathered for a moment: a chunk costs its reader more than a read costs
-        here. A fault after some bytes is kept until they are delivered.
+        Small reads are gathered for a moment, and no longer than that: a chunk costs its reader
+        more than a read costs here, and bytes that came are delivered before more are waited for.
+        A fault after some bytes is kept until they are delivered.
         """
         self._start = self._end = 0
-        began = self._monotonic()
-        while self._end < want:
-            try:
-                count = self._more(want if gather else BUFFER_BYTES)
-            except PassingError as fault:
-                if self._end == 0:
-                    raise
-                self._fault = fault
-                return
-            if count == 0 or not gather or self._now - began > _LINGER_S:
-                return
+        lingers_until = 0.0
+        try:
+            while self._end < want:
+                lingers = lingers_until > 0
+                count = self._more(want if gather else BUFFER_BYTES, lingers=lingers)
+                if count == 0 or not gather or (lingers and self._now > lingers_until):
+                    return
+                if not lingers and self._end < want:
+                    lingers_until = self._now + _LINGER_S
+                    self.sock.settimeout(_LINGER_S)
+        except PassingError as fault:
+            if self._end == 0:
+                raise
+            self._fault = fault
+        finally:
+            if lingers_until > 0:
+                self.sock.settimeout(self._timeout_s)
 
     def _next_chunk(self) -> bool:
         if not self._first_chunk and self._line() not in _LINE_ENDS:
@@ -274,8 +281,12 @@ class Connection:
 
     # --- socket ---------------------------------------------------------------------------------
 
-    def _more(self, upto: int = BUFFER_BYTES) -> int:
-        """Receive once, behind what the buffer holds; 0 at the end of the connection."""
+    def _more(self, upto: int = BUFFER_BYTES, *, lingers: bool = False) -> int:
+        """Receive once, behind what the buffer holds; 0 at the end of the connection.
+
+        Args:
+            lingers: Whether to give 0 too, not a fault, when nothing comes in time.
+        """
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end == BUFFER_BYTES:
@@ -286,11 +297,13 @@ class Connection:
         try:
             count = self.sock.recv_into(self._view[self._end : upto])
         except OSError as fault:
-            raise self._mapped(fault) from None
+            if not (lingers and isinstance(fault, TimeoutError)):
+                raise self._mapped(fault) from None
+            count = 0
         self._now = self._monotonic()
         self._end += count
         self._received += count
-        if count:
+        if count or lingers:
             self._judge_speed(count, self._now - before)
         return count
 

@@ -222,6 +222,25 @@ def test_a_trickle_is_cut(
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("every_s", [0.045, 0.055, 0.07])
+def test_a_trickle_of_pieces_that_are_gathered_is_cut(
+    server: RawServer, downloads: HttpDownloads, every_s: float
+) -> None:
+    """The moment for which pieces are gathered is time waited too."""
+    server.on("/f", trickle(WHOLE, at=HEAD_BYTES, step=8, every_s=every_s))
+    assert fault_of(downloads, server.url("/f")) == "too_slow"
+
+
+def test_bytes_are_delivered_before_more_are_waited_for(server: RawServer) -> None:
+    """What came before a stall is handed on at once, however long the stall is borne."""
+    server.on("/f", cut(WHOLE, at=HEAD_BYTES + 1000, how="stall"))
+    with open_transport(timeout_s=30.0) as transport:
+        with transport.downloads().open(AssetRequest(url=server.url("/f"))) as body:
+            began = time.monotonic()
+            assert len(next(iter(body.chunks()))) == 1000
+        assert time.monotonic() - began < 10
+
+
 def test_a_slow_line_that_moves_is_left_alone(server: RawServer) -> None:
     """Slow is no fault: some KiB/s over many windows come through."""
     data = b"x" * 24_000
