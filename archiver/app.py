@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,8 +17,9 @@ import archiver
 from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config, SourceConfig, resolve_headers, resolve_secret
-from archiver.contracts import Api, Clock, Store
+from archiver.contracts import Api, Clock, Prober, Store
 from archiver.errors import ArchiverError, ConfigError
+from archiver.flights import Flights
 from archiver.model import Answer
 from archiver.obtain import Parts, Wishes
 from archiver.pipeline import Pipeline
@@ -141,6 +143,7 @@ def open_session(
     clock: SystemClock | None = None,
     redactor: Redactor | None = None,
     note: Callable[[str], None] = lambda words: None,
+    prober: Prober | None = None,
 ) -> Iterator[Session]:
     """Put a session together; everything in it is closed at the end.
 
@@ -148,6 +151,7 @@ def open_session(
         environ: Where keys named by variables are.
         redactor: Learns every key that is used.
         note: Takes remarks about the configuration for people.
+        prober: Tells what bytes are; by default `MediaProber`.
     """
     options = options or Options()
     clock = clock or SystemClock()
@@ -155,7 +159,9 @@ def open_session(
     with ExitStack() as opened:
         catalog = opened.enter_context(open_catalog(config.state_dir, options))
         store = open_store(config, clock=clock, environ=environ)
-        workshop = _Workshop(config, environ, options, clock, redactor, note, store, catalog)
+        workshop = _Workshop(
+            config, environ, options, clock, redactor, note, store, catalog, prober
+        )
         opened.callback(workshop.close)
         yield Session(
             config=config,
@@ -163,6 +169,7 @@ def open_session(
             catalog=catalog,
             clock=clock,
             prober=workshop.prober,
+            flights=workshop.flights,
             open_sources=workshop.open_sources,
             open_list=workshop.open_list,
             redactor=redactor,
@@ -202,6 +209,7 @@ class _Workshop:
         note: Callable[[str], None],
         store: Store,
         catalog: Catalog,
+        prober: Prober | None,
     ) -> None:
         from archiver.probe import MediaProber
 
@@ -214,7 +222,8 @@ class _Workshop:
         self._store = store
         self._catalog = catalog
         self._transport: Any = None
-        self.prober = MediaProber()
+        self.prober: Prober = prober or MediaProber()
+        self.flights = Flights(config.state_dir)
 
     def interrupt(self) -> None:
         self._clock.stop("the run was stopped")
@@ -255,6 +264,7 @@ class _Workshop:
     def _pipeline(self, source: SourceConfig) -> Pipeline:
         from archiver.fetch import Fetcher
         from archiver.layout import Template
+        from archiver.probe.apart import ProberApart
 
         provider_type = provider_class(source.provider)
         key, secret = (
@@ -274,17 +284,18 @@ class _Workshop:
             classify=getattr(provider_type, "classify", _account_fault),
         )
         download = self._config.download
+        make_fetcher = functools.partial(
+            Fetcher, downloads=transport.downloads(), max_size_bytes=download.max_size_bytes
+        )
         return Pipeline(
             provider=provider_type(source.name, api, **self._memory(provider_type, source.name)),
             parts=Parts(
                 api=api,
                 store=self._store,
                 catalog=self._catalog,
-                fetcher=Fetcher(
-                    downloads=transport.downloads(),
-                    prober=self.prober,
-                    max_size_bytes=download.max_size_bytes,
-                ),
+                fetcher=make_fetcher(prober=self.prober),
+                careful=make_fetcher(prober=ProberApart(self.prober)),
+                flights=self.flights,
                 clock=self._clock,
                 wishes=self._wishes(),
             ),

@@ -14,7 +14,7 @@ from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
 from archiver.errors import ArchiverError, DamageError, StoppedError
 from archiver.model import JsonObject, Outcome, State, TaskRef
-from archiver.policy import ExitCode, Tally, exit_code, exit_code_of, outcome_exit
+from archiver.policy import CRASHES_DECODER, ExitCode, Tally, exit_code, exit_code_of, outcome_exit
 from archiver.recovery import recover
 from archiver.reindex import reindex
 from archiver.runner import Limits, Report, Runner, Steps
@@ -181,6 +181,8 @@ def make_runner(
         told = outcome if session.dry_run else replace(outcome, state=row.state)
         now = session.clock.now()
         result.tally.add(told, first_seen_at=row.first_seen_at, now=now)
+        if row.ref in session.flights.deaths and CRASHES_DECODER not in told.refused:
+            session.catalog.clear_deaths(row.ref)
         on_outcome(told, row)
 
     runner = Runner(
@@ -193,6 +195,7 @@ def make_runner(
         interrupt=session.interrupt,
         redact=session.redactor.text,
         on_outcome=note,
+        is_suspect=session.flights.is_suspect,
         dry_run=session.dry_run,
     )
     result.report = runner.report

@@ -70,6 +70,7 @@ class Wanted:
         name: Gives the final file name for what the first bytes say.
         metadata: Goes with the object where the store keeps metadata.
         now: The time by the provider's clock.
+        alone: No other form has the same link but for its query: a whole part needs no request.
     """
 
     role: Role
@@ -78,6 +79,7 @@ class Wanted:
     name: Callable[[Sniffed], str]
     metadata: Mapping[str, str]
     now: Callable[[], datetime]
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,8 @@ class _Transfer:
         self._take_up_held()
         best_bytes = self._size_bytes
         while True:
-            self._renew_if_expired()
+            if not self._is_whole():
+                self._renew_if_expired()
             try:
                 return self._attempts()
             except DeadLinkError as error:
@@ -206,9 +209,10 @@ class _Transfer:
         proof = self._upload.proof
         if self._size_bytes and (proof is None or self._size_bytes != self._upload.offset):
             self._restart()
-        if proof and self._size_bytes == proof.total_bytes:
+        if self._is_whole():
             return self._finish()
-        if self._size_bytes and proof and proof.link == redact_url(self._link.url):
+        is_same = proof is not None and proof.link == redact_url(self._link.url)
+        if proof and is_same and 0 < self._size_bytes < proof.total_bytes:
             headers = {"Range": f"bytes={self._size_bytes}-", "If-Range": proof.etag}
             with self._open(headers) as body:
                 if self._continues(body, proof):
@@ -225,6 +229,13 @@ class _Transfer:
             if body.status != 200:
                 self._raise_for_status(body)
             return self._receive_new(body)
+
+    def _is_whole(self) -> bool:
+        """Whether all bytes of just this form are held, so that nothing need be asked."""
+        proof = self._upload.proof
+        if proof is None or proof.link != redact_url(self._link.url) or not self._wanted.alone:
+            return False
+        return self._size_bytes == proof.total_bytes == self._upload.offset
 
     def _open(self, headers: Mapping[str, str]) -> AbstractContextManager[Body]:
         self._link_used = redact_url(self._link.url)
@@ -373,9 +384,7 @@ class _Transfer:
                     self._upload.write(piece)
         info = self._prober.probe(self._gathered, role=self._wanted.role, peek=self._upload.peek)
         sniffed = Sniffed(kind=info.kind, media_type=info.media_type, extension=info.extension)
-        self._upload.identify(
-            self._wanted.name(sniffed), info.media_type, dict(self._wanted.metadata)
-        )
+        self._upload.identify(self._wanted.name(sniffed), info.media_type, self._wanted.metadata)
         self._upload.seal()
         return Fetched(
             info=info,

@@ -10,8 +10,10 @@ from archiver.contracts import Api, Clock, Store, Upload
 from archiver.draft import Draft, describe
 from archiver.errors import DimensionMismatchError, RenditionError
 from archiver.fetch import Fetched, Fetcher, Link, Wanted
+from archiver.flights import Flights
 from archiver.links import Links
 from archiver.model import Asset, Dimensions, Rendition
+from archiver.redaction import redact_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,20 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What every task of a source is archived with; many workers use them at the same time."""
+    """What every task of a source is archived with; many workers use them at the same time.
+
+    Attributes:
+        fetcher: For almost every task.
+        careful: For those that were in flight in two runs that died: it probes apart.
+        flights: Which those are, and what is in flight now.
+    """
 
     api: Api
     store: Store
     catalog: Catalog
     fetcher: Fetcher
+    careful: Fetcher
+    flights: Flights
     clock: Clock
     wishes: Wishes
 
@@ -138,6 +148,7 @@ def fetch_rendition(
         StoreError, StoppedError, ProviderError: As they come.
     """
     content = rendition.content
+    links_of_all = [redact_url(other.url) for other in asset.renditions if other.url]
     wanted = Wanted(
         role=asset.role,
         link=Link(url="") if content is not None else links.link(asset, rendition),
@@ -147,7 +158,9 @@ def fetch_rendition(
         ),
         metadata={"source": row.ref.source, "task-id": row.ref.task_id},
         now=parts.api.now,
+        alone=len(set(links_of_all)) == len(links_of_all),
     )
+    fetcher = parts.careful if parts.flights.is_suspect(row.ref) else parts.fetcher
     if content is not None:
-        return parts.fetcher.take(content, wanted, upload)
-    return parts.fetcher.fetch(wanted, upload)
+        return fetcher.take(content, wanted, upload)
+    return fetcher.fetch(wanted, upload)

@@ -71,7 +71,10 @@ class Pipeline:
         if task.progress is not Progress.FINISHED:
             held = self._manifest(row.path) if row.path else None
             return verdicts.unfinished(row, task, held)
-        folder = self._folder(task, row)
+        with self.parts.flights.holding(row.ref):
+            return self._keep(task, row, self._folder(task, row))
+
+    def _keep(self, task: Task, row: TaskRow, folder: str) -> Outcome:
         held = self._manifest(folder)
         now = self.parts.clock.now()
         draft = Draft(

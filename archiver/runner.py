@@ -29,7 +29,7 @@ from archiver.errors import (
     SourceFaultError,
     StoppedError,
 )
-from archiver.model import Fault, Outcome, State, Task
+from archiver.model import Fault, Outcome, State, Task, TaskRef
 from archiver.verdicts import fault_of
 
 log = logging.getLogger("archiver")
@@ -105,6 +105,7 @@ class Runner:
             row as it is now.
         interrupt: Makes the workers' clock say "stop", so that they park what is in flight.
         redact: Takes keys and signed queries out of what others said.
+        is_suspect: Tells tasks that may crash the process: they come last.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Runner:
         on_outcome: Callable[[Outcome, TaskRow], None],
         interrupt: Callable[[], None],
         redact: Callable[[str], str],
+        is_suspect: Callable[[TaskRef], bool] = lambda ref: False,
         dry_run: bool = False,
     ) -> None:
         self._pipelines = pipelines
@@ -130,6 +132,7 @@ class Runner:
         self._on_outcome = on_outcome
         self._interrupt = interrupt
         self._redact = redact
+        self._is_suspect = is_suspect
         self._dry_run = dry_run
         self._started_s = clock.monotonic()
         self._numbers = itertools.count()
@@ -151,7 +154,7 @@ class Runner:
         Raises:
             StoreError, CatalogError: The store or the catalog failed; what was in flight is parked.
         """
-        self._rows, self._exhausted, self._ending = rows, False, False
+        self._rows, self._exhausted, self._ending = self._suspects_last(rows), False, False
         threads = [
             threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
             for number in range(self._workers)
@@ -166,6 +169,15 @@ class Runner:
         if fatal is not None:
             raise fatal
         return self.report
+
+    def _suspects_last(self, rows: Iterator[TaskRow]) -> Iterator[TaskRow]:
+        suspects = []
+        for row in rows:
+            if self._is_suspect(row.ref):
+                suspects.append(row)
+            else:
+                yield row
+        yield from suspects
 
     # --- the driver -----------------------------------------------------------------------------
 

@@ -20,7 +20,9 @@ from archiver.catalog import Catalog
 from archiver.config import Config
 from archiver.contracts import Api, Clock, Prober, Store
 from archiver.errors import LockedError, StoreError, WrongStoreError
+from archiver.flights import Flights
 from archiver.manifest import StoreIdentity
+from archiver.model import State, TaskRef
 from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
 
@@ -44,6 +46,7 @@ class Session:
     catalog: Catalog
     clock: Clock
     prober: Prober
+    flights: Flights
     open_sources: Callable[[Collection[str]], Mapping[str, Pipeline]]
     open_list: Callable[[str], Api]
     redactor: Redactor
@@ -82,7 +85,22 @@ class Session:
                 else:
                     adopt(self)
                 self.catalog.remember_fact(STORE_ID, found.id)
+            self._take_note(held.enter_context(self.flights.opened(sources)))
             yield
+
+    def _take_note(self, left: list[TaskRef]) -> None:
+        """Remember what was in flight when a run died, and remove what it left of archived tasks.
+
+        What it left of others is continued by whoever fetches them.
+        """
+        for ref in left:
+            row = self.catalog.row(ref)
+            if row and row.path and row.state is State.ARCHIVED and not self.catalog.journal(ref):
+                self.store.clean(row.path)
+        if left:
+            self.catalog.note_deaths(left)
+        self.flights.begin()
+        self.flights.deaths = self.catalog.deaths()
 
     def _identity(self) -> StoreIdentity | None:
         """Return what the store says it is, if that is what the catalog expects."""

@@ -32,7 +32,8 @@ UNAVAILABLE = "unavailable"
 """Code of an output all of whose renditions were refused: looked at again a day later."""
 
 _MISSING = "missing"
-_FINAL = frozenset({TooLargeError.code, ForbiddenAddressError.code})
+# A file that killed two runs and a process of its own had its second look.
+_FINAL = frozenset({TooLargeError.code, ForbiddenAddressError.code, policy.CRASHES_DECODER})
 _NOT_MEDIA = _FINAL | {
     "not_media",
     "empty",

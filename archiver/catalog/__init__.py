@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from archiver.catalog.deaths import Deaths
 from archiver.catalog.nights import InboxPlace, Nights, Numbers
 from archiver.catalog.rows import (
     COLUMNS,
@@ -42,7 +43,7 @@ _UPSERT = (
 )
 
 
-class Catalog(Nights):
+class Catalog(Nights, Deaths):
     """What is known of every task; see the module's text."""
 
     # --- facts about the whole -------------------------------------------------------------------

@@ -24,7 +24,7 @@ from archiver.policy.repeats import (
     next_poll,
     second_look,
 )
-from archiver.policy.tally import OLD_AFTER, WATERMARKED_ONLY, Tally, outcome_exit
+from archiver.policy.tally import CRASHES_DECODER, OLD_AFTER, WATERMARKED_ONLY, Tally, outcome_exit
 
 __all__ = [
     "FRESH_FOR",
@@ -32,6 +32,7 @@ __all__ = [
     "OLD_AFTER",
     "SECOND_LOOK_AFTER",
     "SHORTEST_PAUSE",
+    "CRASHES_DECODER",
     "WATERMARKED_ONLY",
     "ExitCode",
     "Marked",

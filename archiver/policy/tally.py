@@ -15,6 +15,9 @@ from archiver.policy.exits import ExitCode
 WATERMARKED_ONLY = "watermarked_only"
 """Code of a task whose only copy is marked, under `--require-unwatermarked`."""
 
+CRASHES_DECODER = "crashes_decoder"
+"""Code of a file that killed two runs, and the process that then probed it alone."""
+
 OLD_AFTER = timedelta(hours=24)
 """From this age on a nightly run counts a task that is still `retry`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +23,7 @@ from archiver.gateway.faults import (
     WrongStart,
     WrongTotal,
 )
+from archiver.gateway.tasks import Link
 from tests.bench import FOLDER, Bench, long_clip
 
 PATH = "/raw.mp4"
@@ -162,3 +164,23 @@ def test_a_link_that_stays_dead_is_asked_once_after_renewal(bench: Bench) -> Non
     assert report.outcomes[0].state is State.RETRY
     assert report.exit_code is ExitCode.PARTIAL
     assert bench.asked(PATH) <= 1
+
+
+@pytest.mark.parametrize("path", ["/other.mp4", PATH + "?form=marked"])
+def test_a_whole_part_of_another_form(bench: Bench, path: str) -> None:
+    """A killed run left another form's bytes, all of them: they are not taken for this form's."""
+    data, other = long_clip(1), long_clip(2)
+    bench.host(PATH, data)
+    bench.host("/other.mp4", other)
+    raw = Link(path=PATH) if "?" not in path else Link(path=f"{PATH}?form=raw")
+    bench.task("t", video_raw=raw, video=Link(path=path), width=320, height=240)
+    folder = bench.store / FOLDER / "t"
+    bench.gateway.script(PATH, Cut(after_bytes=CUT), Status(status=503))
+    bench.archive("t")
+    (folder / "video.part").write_bytes(other)
+    link = f"{bench.gateway.assets_url}{path.partition('?')[0]}"
+    proof = {"etag": '"x"', "total_bytes": len(other), "link": link}
+    (folder / "video.part.json").write_text(json.dumps(proof))
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    assert_whole(bench, data)
+    assert bench.video("t")["rendition"] == "video_raw"
