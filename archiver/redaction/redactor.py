@@ -19,6 +19,7 @@ TOO_DEEP = f"(left out: nested deeper than {MAX_DEPTH} levels)"
 """What stands where a document goes on below `MAX_DEPTH`."""
 
 _MIN_SECRET = 4
+_ESCAPE_MARKS = "%\\&"
 _MAX_INT_BITS = 8192
 _SECRET_NAME = re.compile(
     r"token|auth|(?:set)?cookie|jwt|signature|credentials?|passwd|bearer|privatekey|accessid"
@@ -40,13 +41,14 @@ class Redactor:
             four characters are left alone, since they would blank ordinary words.
     """
 
-    __slots__ = ("_exact", "_lock", "_loose", "_secrets")
+    __slots__ = ("_exact", "_lock", "_loose", "_marks", "_secrets")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._secrets: frozenset[str] = frozenset()
         self._exact: re.Pattern[str] | None = None
         self._loose: re.Pattern[str] | None = None
+        self._marks = _ESCAPE_MARKS
         self.add(*secrets)
 
     def __repr__(self) -> str:
@@ -64,12 +66,14 @@ class Redactor:
             exact = [re.escape(word) for word in (*longest_first, *encoded)]
             self._loose = re.compile("|".join([*map(escaped_forms, longest_first), *exact]))
             self._exact = re.compile("|".join(exact))
+            if any(" " in secret for secret in self._secrets):
+                self._marks = _ESCAPE_MARKS + "+"  # a form's space
 
     def text(self, text: str) -> str:
         """Return a text without secrets, and with every link in it as `redact_url` leaves it."""
         text = _encodable(text)
         # An escaped form needs one of these; the plain pattern is many times faster.
-        pattern = self._loose if any(mark in text for mark in "%\\&") else self._exact
+        pattern = self._loose if any(mark in text for mark in self._marks) else self._exact
         if pattern is not None:
             text = pattern.sub(MASK, text)
         return redact_pairs(redact_links(text))
