@@ -178,6 +178,7 @@ def open_session(
                 give_up_waiting_after=config.run.give_up_waiting_after,
             ),
             interrupt=workshop.interrupt,
+            received_bytes=workshop.received_bytes,
             dry_run=options.dry_run,
         )
 
@@ -229,6 +230,9 @@ class _Workshop:
         self._clock.stop("the run was stopped")
         if self._transport is not None:
             self._transport.stop()
+
+    def received_bytes(self) -> int:
+        return 0 if self._transport is None else self._transport.received_bytes
 
     def close(self) -> None:
         if self._transport is not None:

@@ -38,6 +38,7 @@ class Session:
         open_list: Makes the API of a gateway's list of tasks for one source; it has a credential of
             its own.
         interrupt: Makes the clock say "stop" to every worker.
+        received_bytes: Tells how much of files has come so far.
         dry_run: Ask the API for documents and touch nothing else.
     """
 
@@ -52,6 +53,7 @@ class Session:
     redactor: Redactor
     rules: Rules
     interrupt: Callable[[], None]
+    received_bytes: Callable[[], int]
     dry_run: bool = False
 
     @contextmanager

@@ -93,6 +93,7 @@ class Terminal:
                 note=log.warning,
             ) as session,
         ):
+            self.output.received_bytes = session.received_bytes
             yield session
 
     @contextmanager

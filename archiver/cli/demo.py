@@ -56,7 +56,7 @@ def demo_command(terminal: Terminal, folder: str | None, *, everything: bool = F
                 workers=config.download.workers,
                 limits=Limits(),
                 on_start=output.start,
-                on_outcome=lambda outcome, row: output.advance(outcome),
+                on_outcome=lambda outcome, row: output.advance(),
             )
             for case in scenario.cases:
                 if case.posted:
@@ -144,6 +144,7 @@ def _session(terminal: Terminal, config: Config, gateway: Gateway) -> Iterator[S
             redactor=terminal.redactor,
         ) as session,
     ):
+        terminal.output.received_bytes = session.received_bytes
         yield session
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -16,6 +18,7 @@ from archiver.redaction import printable
 MOST_LINES_KEPT = 200
 WIDEST_WORDS = 400
 DEFAULT_COLUMNS, DEFAULT_ROWS = 80, 24
+REDRAW_S = 0.5
 
 
 def iso(moment: Any) -> str | None:
@@ -102,6 +105,7 @@ class Output:
         as_json: One object a line.
         quiet: Keep lines back until something is wrong.
         progress: Draw a bar; only ever on a terminal.
+        received_bytes: Tells how much has come so far: a large file moves the bar too.
     """
 
     as_json: bool = False
@@ -111,8 +115,11 @@ class Output:
     err: TextIO = field(default_factory=lambda: sys.stderr)
     _kept: list[str] = field(default_factory=list)
     _dropped: int = 0
+    received_bytes: Callable[[], int] = lambda: 0
     _bar: Any = None
-    _bytes: int = 0
+    _drawing: threading.Lock = field(default_factory=threading.Lock)
+    _drawn: threading.Event = field(default_factory=threading.Event)
+    _drawer: threading.Thread | None = None
 
     def line(self, text: str) -> None:
         """Print a line of results, or keep it until it is known whether anything is wrong."""
@@ -127,12 +134,13 @@ class Output:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.clear()
-        self.out.write(text + "\n")
-        self.out.flush()
-        if self._bar is not None:
-            self._bar.refresh()
+        with self._drawing:
+            if self._bar is not None:
+                self._bar.clear()
+            self.out.write(text + "\n")
+            self.out.flush()
+            if self._bar is not None:
+                self._bar.refresh()
 
     def complain(self, text: str) -> None:
         """Print on stderr what went wrong as a whole."""
@@ -166,22 +174,37 @@ class Output:
             leave=False,
             smoothing=0.1,
         )
+        self._drawn.clear()
+        self._drawer = threading.Thread(target=self._redraw, name="bar", daemon=True)
+        self._drawer.start()
 
-    def advance(self, outcome: Outcome) -> None:
-        """Move the bar by one task."""
-        self._bytes += outcome.fetched_bytes
-        if self._bar is not None:
+    def _redraw(self) -> None:
+        while not self._drawn.wait(REDRAW_S):
+            self._draw()
+
+    def _draw(self) -> None:
+        with self._drawing:
+            received = self.received_bytes()
             elapsed_s = max(self._bar.format_dict["elapsed"], 0.001)
-            rate = format_size(int(self._bytes / elapsed_s))
-            self._bar.set_postfix_str(f"{format_size(self._bytes)}, {rate}/s", refresh=False)
-            self._bar.update(1)
+            rate = format_size(int(received / elapsed_s))
+            self._bar.set_postfix_str(f"{format_size(received)}, {rate}/s")
+
+    def advance(self) -> None:
+        """Move the bar by one task."""
+        if self._bar is not None:
+            with self._drawing:
+                self._bar.update(1)
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.refresh()  # a short run ends before tqdm has drawn anything but zero
-            self._bar.close()
-            self._bar = None
+        if self._bar is None:
+            return
+        self._drawn.set()
+        if self._drawer is not None:
+            self._drawer.join()
+        self._draw()  # a short run ends before anything but zero was drawn
+        self._bar.close()
+        self._bar = None
 
     def finish(self, lines: list[str], summary: JsonObject, *, exit_code: int) -> None:
         """Print the end: what was kept back if anything is wrong, then the summary."""

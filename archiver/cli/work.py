@@ -80,7 +80,7 @@ def show_outcome(terminal: Terminal, outcome: Outcome, row: TaskRow) -> None:
         refused: JsonValue = list(outcome.refused)
         record = row_json(row) | {"state": outcome.state.value, "changed": outcome.changed}
         output.record(record | {"missing": missing, "refused": refused, "notes": notes})
-    output.advance(outcome)
+    output.advance()
 
 
 def finish(terminal: Terminal, command: str, result: Result, elapsed_s: float) -> int:

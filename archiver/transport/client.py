@@ -131,6 +131,11 @@ class Transport:
             user_agent=self._user_agent,
         )
 
+    @property
+    def received_bytes(self) -> int:
+        """How much of files has come so far, what is still on its way included."""
+        return self._rate.spent_bytes
+
     def stop(self) -> None:
         """End all traffic at once: whoever reads or asks gets a `StoppedError`."""
         self._sockets.shut()

@@ -144,13 +144,18 @@ class RequestRate:
 
 
 class ByteRate:
-    """At most so many bytes a second over all workers, with a quarter of a second of slack."""
+    """At most so many bytes a second over all workers, with a quarter of a second of slack.
+
+    Attributes:
+        spent_bytes: All that came so far, also without a limit.
+    """
 
     def __init__(self, *, clock: Clock, bytes_per_second: int | None) -> None:
         self._clock = clock
         self._rate = bytes_per_second or 0
         self._lock = threading.Lock()
         self._paid_until = 0.0
+        self.spent_bytes = 0
 
     @property
     def read_size(self) -> int | None:
@@ -163,9 +168,10 @@ class ByteRate:
         Raises:
             StoppedError: The run was told to stop.
         """
-        if not self._rate:
-            return
         with self._lock:
+            self.spent_bytes += count
+            if not self._rate:
+                return
             now = self._clock.monotonic()
             self._paid_until = max(self._paid_until, now - _BURST_S) + count / self._rate
             wait = self._paid_until - now

@@ -116,6 +116,16 @@ def test_a_terminal_gets_a_bar(bench: Bench) -> None:
     assert "6 tasks: 6 archived" in seen
 
 
+def test_the_bar_moves_while_a_large_file_comes(bench: Bench) -> None:
+    """Bytes are told before the first task is done."""
+    bench.task("t", video_raw=bench.host("/slow.mp4", long_clip(1)))
+    bench.gateway.script("/slow.mp4", Trickle(bytes_per_s=len(long_clip(1)) / 3))
+    env = {**cli_env(key_env(bench.gateway), bench.folder), "TERM": "xterm", "COLUMNS": "100"}
+    code, seen = in_a_terminal(["archive", "-c", str(bench.config_path), "t"], env, bench.folder)
+    assert code == 0
+    assert re.search(r"0/1 \[[^\r]* [1-9][\d.]* KiB, [1-9][\d.]* KiB/s", seen)
+
+
 def test_control_characters_never_reach_the_terminal(bench: Bench) -> None:
     """Prompts and failure texts are shown escaped."""
     bench.task("t", state="failed", failure_reason="\x1b[2Jgone\x07", prompt="a\x1b]0;x\x07b")
