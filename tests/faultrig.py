@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
@@ -95,7 +95,7 @@ class Rig:
         kill_after_s: float | None = None,
     ) -> Ended:
         """Run one command; see the shim for what the rest means."""
-        files = {name: self._folder / name for name in ("out", "err", "log")}
+        files = {name: self._folder / name for name in ("out", "err", "log", "pid")}
         order = {
             **{name: str(file) for name, file in files.items()},
             "args": ["-c", str(bench.config_path), *args],
@@ -119,11 +119,20 @@ class Rig:
 
 
 @contextmanager
-def open_rig(library: Path, folder: Path, bench: Bench) -> Iterator[Rig]:
-    """Start what forks."""
-    env = {**cli_env(key_env(bench.gateway), folder), "LD_PRELOAD": str(library)}
+def open_rig(
+    library: Path | None, folder: Path, bench: Bench, s3: Mapping[str, str] | None = None
+) -> Iterator[Rig]:
+    """Start what forks.
+
+    Args:
+        library: `None`: without faults of the machine.
+        s3: Variables by which boto3 finds its keys; then it is loaded before the first fork.
+    """
+    env = {**cli_env(key_env(bench.gateway), folder), **(s3 or {})}
+    if library is not None:
+        env["LD_PRELOAD"] = str(library)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.forkserver"],
+        [sys.executable, "-m", "tests.forkserver", *(["s3"] if s3 else [])],
         env=env,
         cwd=HERE.parent,
         stdin=subprocess.PIPE,
