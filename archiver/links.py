@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archiver.contracts import Provider
 from archiver.errors import DeadLinkError, PassingError, ProviderError, TaskNotFoundError
 from archiver.fetch import Link
@@ -23,18 +25,31 @@ class Links:
         self._answers = 0
         self._same_again = False
         self._given: dict[tuple[str, int, str], int] = {}
+        self._on_demand: set[tuple[str, int, str]] = set()
+
+    def resolved(self, asset: Asset, rendition: Rendition) -> Rendition:
+        """Return a rendition with its link, asking where the provider gives it only on demand.
+
+        Raises:
+            DeadLinkError: There is none.
+            PassingError, ProviderError: The provider cannot be asked now.
+        """
+        if rendition.url is not None or rendition.content is not None:
+            return rendition
+        self._on_demand.add(_key(asset, rendition))
+        return self._provider.resolve(self._task, rendition)
 
     def link(self, asset: Asset, rendition: Rendition) -> Link:
-        """Return a rendition's link, asking for it where the provider gives it only on demand.
+        """Return the newest link of a resolved rendition.
 
         Raises:
             DeadLinkError: There is none.
         """
-        self._given[_key(asset, rendition)] = self._answers
+        key = _key(asset, rendition)
+        self._given[key] = self._answers
+        if key in self._on_demand:
+            return _link(rendition, renewed=True)
         newest = self._newest(asset, rendition) or rendition
-        if newest.url is None:
-            newest = self._provider.resolve(self._task, rendition)
-            return _link(newest, renewed=True)
         return _link(newest, renewed=self._answers > 0)
 
     def renew(self, asset: Asset, rendition: Rendition, dead: Link) -> Link | None:
@@ -43,15 +58,20 @@ class Links:
         Raises:
             PassingError, KeyRefusedError: The provider cannot be asked now.
         """
-        if rendition.url is None:
-            newest = self._provider.resolve(self._task, rendition)
-            return None if _is_hopeless(newest.url, dead) else _link(newest, renewed=True)
-        if self._given.get(_key(asset, rendition), 0) == self._answers:
-            self._ask_again()
-        self._given[_key(asset, rendition)] = self._answers
-        found = self._newest(asset, rendition)
+        key = _key(asset, rendition)
+        if key in self._on_demand:
+            found: Rendition | None = self._provider.resolve(
+                self._task, replace(rendition, url=None)
+            )
+        else:
+            if self._given.get(key, 0) == self._answers:
+                self._ask_again()
+            self._given[key] = self._answers
+            found = self._newest(asset, rendition)
         if found is None or found.url is None or _is_hopeless(found.url, dead):
             return None
+        if found.watermarked and not rendition.watermarked:
+            return None  # another file by now
         return _link(found, renewed=True)
 
     def _ask_again(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archiver import layout, policy, verdicts
@@ -12,6 +13,7 @@ from archiver.errors import DimensionMismatchError, RenditionError
 from archiver.fetch import Fetched, Fetcher, Link, Wanted
 from archiver.flights import Flights
 from archiver.links import Links
+from archiver.manifest import AssetRecord
 from archiver.model import Asset, Dimensions, Rendition
 from archiver.redaction import redact_url
 
@@ -63,6 +65,7 @@ class Obtaining:
 
     Attributes:
         fetched_bytes: What came over the wire so far.
+        left_marked: Marked copies were to be had and left, since none is wanted.
     """
 
     def __init__(self, parts: Parts, row: TaskRow, folder: str, draft: Draft, links: Links) -> None:
@@ -72,6 +75,7 @@ class Obtaining:
         self._draft = draft
         self._links = links
         self.fetched_bytes = 0
+        self.left_marked = False
 
     def obtain(self, asset: Asset) -> None:
         """Store the best rendition of one output that can be had.
@@ -80,18 +84,41 @@ class Obtaining:
             PassingError: The best one cannot be had now: no silent downgrade to the next.
         """
         record, wishes = self._draft.record(asset), self._parts.wishes
-        for rendition in policy.rank(asset, wishes.prefer):
+        for rendition in self._in_order(asset, record):
             if rendition.watermarked and wishes.unwatermarked_only:
-                continue
-            if record and not wishes.again and not policy.is_better(rendition, record):
-                return
-            if record and not policy.may_replace(rendition, record):
-                return
-            if self._try(asset, rendition):
+                self.left_marked = True
+            elif self._try(asset, rendition):
                 return
         if record is None:
             when = policy.next_poll(self._row.first_seen_at, self._parts.clock.now())
             self._draft.miss(asset, code=verdicts.UNAVAILABLE, next_attempt_at=when)
+
+    def _in_order(self, asset: Asset, record: AssetRecord | None) -> Iterator[Rendition]:
+        """Yield the renditions that would be better than what is stored, best first.
+
+        A link that is given only on demand is asked for when its turn comes. One that turns out to
+        be of a marked copy waits for the turn of those; one that has another name as well is left
+        to that name.
+        """
+        wishes, known = self._parts.wishes, {r.url for r in asset.renditions}
+        waiting = list(policy.rank(asset.renditions, wishes.prefer))
+        while waiting:
+            ranked = waiting.pop(0)
+            if record and not wishes.again and not policy.is_better(ranked, record):
+                return
+            if record and not policy.may_replace(ranked, record):
+                return
+            try:
+                found = self._links.resolved(asset, ranked)
+            except RenditionError as error:
+                self._draft.refuse(asset, ranked, error)
+                continue
+            if ranked.url is None and found.url is not None and found.url in known:
+                continue
+            if found.watermarked and not ranked.watermarked:
+                waiting = list(policy.rank([*waiting, found], wishes.prefer))
+                continue
+            yield found
 
     def _try(self, asset: Asset, rendition: Rendition) -> bool:
         """Fetch one rendition and store it; tell whether it was accepted."""
@@ -147,8 +174,9 @@ def fetch_rendition(
         RenditionError: This rendition is of no use.
         StoreError, StoppedError, ProviderError: As they come.
     """
+    rendition = links.resolved(asset, rendition)
     content = rendition.content
-    links_of_all = [redact_url(other.url) for other in asset.renditions if other.url]
+    others = [r.url for r in asset.renditions if r.url and r.name != rendition.name]
     wanted = Wanted(
         role=asset.role,
         link=Link(url="") if content is not None else links.link(asset, rendition),
@@ -158,7 +186,7 @@ def fetch_rendition(
         ),
         metadata={"source": row.ref.source, "task-id": row.ref.task_id},
         now=parts.api.now,
-        alone=len(set(links_of_all)) == len(links_of_all),
+        alone=redact_url(rendition.url or "") not in {redact_url(url) for url in others},
     )
     fetcher = parts.careful if parts.flights.is_suspect(row.ref) else parts.fetcher
     if content is not None:

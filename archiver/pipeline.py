@@ -108,7 +108,7 @@ class Pipeline:
                 task,
                 draft,
                 passing=passing,
-                unwatermarked_only=self.parts.wishes.unwatermarked_only,
+                left_marked=obtaining.left_marked,
                 folder=folder,
                 now=now,
             )

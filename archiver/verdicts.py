@@ -102,7 +102,7 @@ def planned(row: TaskRow, task: Task, prefer: tuple[str, ...]) -> Outcome:
     best = [
         f"{layout.asset_stem(asset.role, asset.index)} from {ranked[0].name}"
         for asset in task.assets
-        if (ranked := policy.rank(asset, prefer))
+        if (ranked := policy.rank(asset.renditions, prefer))
     ]
     words = "would fetch " + ", ".join(best[:20]) if best else "the answer holds no link to a file"
     return replace(_of_task(row, task, State.QUEUED), notes=(*task.warnings, words))
@@ -126,18 +126,23 @@ def nothing_stored(
     draft: Draft,
     *,
     passing: PassingError | None,
-    unwatermarked_only: bool,
+    left_marked: bool,
     folder: str,
     now: datetime,
 ) -> Outcome:
-    """No main output could be had: postponed, marked only, or a verdict about the task."""
+    """No main output could be had: postponed, marked only, or a verdict about the task.
+
+    Args:
+        passing: The passing fault of the best rendition, if that is why.
+        left_marked: Marked copies were to be had, and none was wanted.
+    """
     refusals = [r for asset in _main(task) for r in draft.refusals(asset)]
     outcome = replace(
         _of_task(row, task, State.RETRY), path=folder, refused=tuple(r.code for r in refusals)
     )
     if passing is not None:
         return replace(outcome, fault=fault_of(passing), retry_at=retry_at(passing, row, now))
-    if unwatermarked_only and any(r.watermarked for a in _main(task) for r in a.renditions):
+    if left_marked:
         fault = Fault(
             code=policy.WATERMARKED_ONLY,
             message="only a watermarked copy can be had now, and --require-unwatermarked was given",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeGuard
 
-from archiver.model import Asset, Dimensions, Duration, Rendition
+from archiver.model import Dimensions, Duration, Rendition
 
 _EPSILON = 1e-9
 
@@ -20,16 +20,14 @@ class Marked(Protocol):
         ...
 
 
-def rank(asset: Asset, prefer: Sequence[str]) -> tuple[Rendition, ...]:
-    """Return an asset's renditions, the one to fetch first in front.
+def rank(renditions: Iterable[Rendition], prefer: Sequence[str]) -> tuple[Rendition, ...]:
+    """Return an asset's renditions in order, the one to fetch first in front.
 
     Clean goes before marked whatever the order says; then the position in `prefer`; names that are
     not in it come after, as the provider ordered them.
     """
     place = {name: number for number, name in reversed(list(enumerate(prefer)))}
-    return tuple(
-        sorted(asset.renditions, key=lambda r: (r.watermarked, place.get(r.name, len(prefer))))
-    )
+    return tuple(sorted(renditions, key=lambda r: (r.watermarked, place.get(r.name, len(prefer)))))
 
 
 def is_better(new: Marked, old: Marked) -> bool:

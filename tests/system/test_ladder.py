@@ -113,6 +113,47 @@ def test_a_name_with_watermarked_in_it_is_marked(bench: Bench) -> None:
     assert bench.video("t")["watermarked"] is True
 
 
+def test_a_marked_file_given_as_unmarked_is_marked(bench: Bench) -> None:
+    """The no-watermark endpoint's file name says otherwise: it is one of the marked ones."""
+    other = bench.host("/other_watermarked_video.mp4", clip(2))
+    bench.task("t", no_mark=other, video=bench.host(MARKED, clip(1)))
+    report = bench.archive("t", require_unwatermarked=True)
+    assert report.exit_code is ExitCode.WATERMARKED_ONLY
+    assert not (bench.store / "luma").exists()
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    record = bench.video("t")
+    assert (record["rendition"], record["watermarked"]) == ("no_mark", True)
+    assert record["path"] == "video.watermarked.mp4"
+    # A night later a clean one is there, and replaces it.
+    bench.task("t", no_mark=bench.host(NO_MARK, clip(3)), video=bench.host(MARKED, clip(1)))
+    assert bench.archive("t", again=True).exit_code is ExitCode.DONE
+    record = bench.video("t")
+    assert (record["rendition"], record["watermarked"]) == ("no_mark", False)
+    assert bench.files("t") == ["manifest.json", "video.mp4"]
+
+
+@pytest.mark.parametrize("path", [MARKED, "/plain.mp4"])
+def test_the_marked_link_given_as_unmarked_stays_marked(bench: Bench, path: str) -> None:
+    """Equal links are one form, whichever endpoint gives them: fetched once."""
+    link = bench.host(path, clip(1))
+    bench.task("t", no_mark=link, video=link)
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    record = bench.video("t")
+    assert (record["rendition"], record["watermarked"]) == ("url", True)
+    assert bench.asked(path) == 1
+
+
+def test_a_link_that_was_refused_is_not_asked_again_under_another_name(bench: Bench) -> None:
+    """The no-watermark endpoint gives what `video_raw` gave: a page."""
+    link = bench.host(RAW, clip(1))
+    bench.gateway.script(RAW, HtmlPage(), always=True)
+    bench.task("t", video_raw=link, no_mark=link, video=bench.host(MARKED, clip(2)))
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    assert bench.video("t")["rendition"] == "url"
+    assert [r["rendition"] for r in bench.manifest("t")["refused"]] == ["video_raw"]
+    assert bench.asked(RAW) == 1
+
+
 def test_prefer_orders_clean_ones_but_never_a_marked_one_first(bench: Bench) -> None:
     """The user's order is followed within clean and within marked."""
     bench.configure(download={"prefer": ["url", "download_url", "video_raw"]})

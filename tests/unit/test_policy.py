@@ -50,7 +50,7 @@ def rendition(name: str, *, marked: bool = False, url: str = "") -> Rendition:
 
 
 def names(asset: Asset, prefer: Iterable[str] = PREFER) -> list[str]:
-    return [r.name for r in rank(asset, tuple(prefer))]
+    return [r.name for r in rank(asset.renditions, tuple(prefer))]
 
 
 # --- renditions ---------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_ranking_loses_nothing_and_is_stable(
     renditions = tuple(
         rendition(name, marked=marked, url=str(i)) for i, (name, marked) in enumerate(forms)
     )
-    ranked = rank(Asset(role=Role.VIDEO, renditions=renditions), prefer)
+    ranked = rank(renditions, prefer)
     assert sorted(r.url or "" for r in ranked) == sorted(r.url or "" for r in renditions)
     marks = [r.watermarked for r in ranked]
     assert marks == sorted(marks)
