@@ -11,8 +11,8 @@ python3 dev.py bench [ARGS]         the benchmarks (`python -m benchmarks ARGS`)
 
 Everything is installed into `.venv` beside this file, anew only when `pyproject.toml` or the Python
 changed. With CI=true in the environment, `test` is `test --all`, and what a suite needs and is not
-there is a failure. `--all` installs Debian packages where it can (root, apt-get); `--prism` adds
-the API validator Prism from npm. The exit code is that of the step that failed.
+there is a failure. `--all` installs Debian packages where it can (root, apt-get), and the API
+validator Prism from npm. The exit code is that of the step that failed.
 """
 
 import contextlib
@@ -90,14 +90,13 @@ def main(arguments: list[str]) -> None:
 def test(arguments: list[str]) -> None:
     """Run the gate, and under `--all` or in CI everything that it leaves out."""
     complete = "--all" in arguments or os.environ.get("CI") == "true"
-    chosen = [word for word in arguments if word not in ("--all", "--prism")]
+    chosen = [word for word in arguments if word != "--all"]
     if complete:
         prepare("dev", "system")
         install_system_tools()
+        install_prism()
     else:
         prepare("dev")
-    if "--prism" in arguments:
-        install_prism()
     fast_only = ["-m", f"not ({LEFT_OUT})"]
     if chosen:
         become(PYTHON, "-m", "pytest", *([] if complete else fast_only), *chosen)
@@ -278,10 +277,13 @@ def install_system_tools() -> None:
 
 
 def install_prism() -> None:
-    """Install Prism, which checks an API's answers against its specification, into `.tools`."""
+    """Install Prism, which checks an API's answers against its description, into `.tools`."""
     if (TOOLS / "node_modules" / ".bin" / "prism").exists():
         return
-    if not shutil.which("npm") and can_install_packages():
+    if not shutil.which("npm"):
+        if not can_install_packages():
+            say("no npm, so not installed: Prism; its tests will say so")
+            return
         apt_install(["nodejs", "npm"])
     npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"]
     step("install Prism", *npm, "--prefix", TOOLS, "@stoplight/prism-cli")
