@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.app import provider_class
 from archiver.cli.context import Terminal, parse_option
+from archiver.cli.providers import NIGHTLY, interval_of
 from archiver.config import Config, SourceConfig, format_duration, parse_duration
 from archiver.errors import StoreError, UsageError
 from archiver.model import JsonObject
 
 SERVICE, TIMER = "archiver.service", "archiver.timer"
-_DAY_S = 24 * 3600
 _STEPS_S = tuple(60 * m for m in (1, 2, 5, 10, 15, 20, 30)) + tuple(
     3600 * h for h in (1, 2, 3, 4, 6, 8, 12, 24)
 )
@@ -75,10 +74,9 @@ def _program() -> tuple[str, ...]:
 
 
 def _fitting(config: Config) -> float:
-    """Return how often to run: twice within the shortest life of links, at least once a day."""
-    lives = [provider_class(source.provider).link_lifetime for source in config.sources]
-    shortest = min((life.total_seconds() for life in lives if life), default=2.0 * _DAY_S)
-    return min(shortest / 2, float(_DAY_S))
+    """Return how often to run: as the most pressing source needs it, at least once a day."""
+    needed = (interval_of(source.provider) for source in config.sources)
+    return min((one for one in needed if one is not None), default=NIGHTLY).total_seconds()
 
 
 # --- cron -------------------------------------------------------------------------------------
@@ -225,7 +223,7 @@ def service_text(job: Job, config: Config, *, user: str | None) -> str:
 
 def timer_text(job: Job) -> str:
     """Return the timer: what was missed while the machine was off is made up for."""
-    if job.every_s >= _DAY_S:
+    if job.every_s >= NIGHTLY.total_seconds():
         when, delay_s = f"*-*-* 03:{job.minute:02}:00", 900
     elif job.every_s >= 3600:
         hours = job.every_s // 3600

@@ -66,6 +66,15 @@ def test_any_interval_becomes_one_that_cron_knows(bench: Bench, every: str, time
     assert re.match(times + " /", line), line
 
 
+@pytest.mark.parametrize(
+    ("provider", "times"), [("luma", r"\d+ 3 \* \* \*"), ("flux", r"\d-59/5 \* \* \* \*")]
+)
+def test_the_usual_interval_is_what_providers_says(bench: Bench, provider: str, times: str) -> None:
+    """Links that can be had again need no haste, others as much as they live."""
+    bench.configure(source={"name": provider, "provider": provider})
+    assert re.match(times + " /", bench.cli("install", "cron").out.splitlines()[-2])
+
+
 def test_a_key_from_the_environment_is_pointed_out(bench: Bench) -> None:
     """Cron does not know the user's variables."""
     printed = bench.cli("install", "cron")
