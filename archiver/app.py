@@ -6,8 +6,9 @@ import functools
 import importlib
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config, SourceConfig, resolve_headers, resolve_secret
 from archiver.contracts import Api, Clock, Prober, Store
-from archiver.errors import ArchiverError, ConfigError
+from archiver.errors import ArchiverError, CatalogError, ConfigError
 from archiver.flights import Flights
 from archiver.model import Answer
 from archiver.obtain import Parts, Wishes
 from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
-from archiver.session import Session
+from archiver.session import Session, source_lock
 from archiver.transport.clock import SystemClock
 
 PROVIDERS: Mapping[str, str] = {
@@ -132,6 +133,27 @@ def open_catalog(state_dir: Path, options: Options) -> Catalog:
     if not (options.read_only or options.dry_run):
         return Catalog(path)
     return Catalog(path, read_only=True) if path.exists() else Catalog(None)
+
+
+def put_catalog_aside(config: Config, *, now: datetime) -> Path:
+    """Rename a catalog that is damaged, with its log, and return where it is now.
+
+    Raises:
+        LockedError: A run is at work with it.
+        CatalogError: It cannot be renamed.
+    """
+    path = config.state_dir / CATALOG_NAME
+    aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+    with ExitStack() as held:
+        for source in config.sources:
+            held.enter_context(source_lock(config.state_dir, source.name))
+        try:
+            for ending in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    Path(f"{path}{ending}").rename(f"{aside}{ending}")
+        except OSError as error:
+            raise CatalogError(f"{path} cannot be renamed: {error.strerror}") from error
+    return aside
 
 
 @contextmanager

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from archiver import layout
-from archiver.catalog import TaskRow
+from archiver.catalog import AUDITED, MANIFEST_LOST, TaskRow
 from archiver.contracts import StoredEntry
 from archiver.errors import DamageError, RenditionError
-from archiver.manifest import AssetRecord, Manifest
+from archiver.manifest import AssetRecord, Manifest, read_manifest
 from archiver.model import Fault, State, TaskRef
 from archiver.recovery import sha256_of
+from archiver.reindex import row_of
 from archiver.session import Session
 
 FOLDERS_AT_ONCE = 16
@@ -79,7 +80,7 @@ def check_task(session: Session, row: TaskRow, check: Check) -> Verified:
     """Compare one task's files with its manifest."""
     folder = row.path or ""
     try:
-        manifest = _manifest(session, folder)
+        manifest = _manifest(session, row, folder)
     except DamageError as error:
         fault = Fault(code=error.code, message=error.message)
         return Verified(
@@ -98,11 +99,17 @@ def check_task(session: Session, row: TaskRow, check: Check) -> Verified:
     return Verified(row=row, manifest=manifest, damages=tuple(damages), checked_bytes=checked_bytes)
 
 
-def _manifest(session: Session, folder: str) -> Manifest:
-    data = session.store.read_document(f"{folder}/{layout.MANIFEST_NAME}")
-    if data is None:
-        raise DamageError("the manifest is not there", code="manifest_lost")
-    return Manifest.parse(data)
+def _manifest(session: Session, row: TaskRow, folder: str) -> Manifest:
+    manifest = read_manifest(session.store, folder)
+    if manifest is None:
+        raise DamageError("the manifest is not there", code=MANIFEST_LOST)
+    if manifest.ref != row.ref:
+        raise DamageError(
+            f"the manifest is that of another task, {manifest.ref}", code="wrong_manifest"
+        )
+    if not manifest.has_main:
+        raise DamageError("the manifest names no output that is stored", code="wrong_manifest")
+    return manifest
 
 
 def _check_file(session: Session, key: str, record: AssetRecord, check: Check) -> None:
@@ -126,16 +133,22 @@ def rows_to_check(
     if refs is not None:
         for ref in refs:
             row = session.catalog.row(ref)
-            if row is not None and row.state is State.ARCHIVED:
+            if row is not None and is_audited(row):
                 yield row
         return
-    left = math.ceil(session.catalog.counts()[State.ARCHIVED] * share)
+    left = math.ceil(session.catalog.number(AUDITED) * share)
     order = "" if share >= 1 else "verified_at"
-    for row in session.catalog.rows("state = 'archived'", order=order):
+    for row in session.catalog.rows(AUDITED, order=order):
         if left <= 0:
             return
         left -= 1
         yield row
+
+
+def is_audited(row: TaskRow) -> bool:
+    """Whether a task is archived, or was until its manifest was lost."""
+    is_lost = row.fault is not None and row.fault.code == MANIFEST_LOST
+    return row.state is State.ARCHIVED or (row.state is State.RETRY and is_lost)
 
 
 def quick_check(session: Session) -> Iterator[TaskRow]:
@@ -143,19 +156,19 @@ def quick_check(session: Session) -> Iterator[TaskRow]:
     return session.catalog.compare_folders(_listed_folders(session.store.entries()))
 
 
-def _listed_folders(entries: Iterable[StoredEntry]) -> Iterator[tuple[str, int, bool]]:
-    sizes: dict[str, tuple[int, bool]] = {}
+def _listed_folders(entries: Iterable[StoredEntry]) -> Iterator[tuple[str, int, int | None]]:
+    sizes: dict[str, tuple[int, int | None]] = {}
     for entry in entries:
         folder, _, name = entry.key.rpartition("/")
         if folder not in sizes and len(sizes) > FOLDERS_AT_ONCE:
             # A folder's files come one after the other, but for folders within it.
             yield from ((path, *seen) for path, seen in sizes.items())
             sizes.clear()
-        size, whole = sizes.get(folder, (0, False))
+        size, manifest_size = sizes.get(folder, (0, None))
         if name == layout.MANIFEST_NAME:
-            sizes[folder] = (size, True)
+            sizes[folder] = (size, entry.size_bytes)
         else:
-            sizes[folder] = (size + entry.size_bytes, whole)
+            sizes[folder] = (size + entry.size_bytes, manifest_size)
     yield from ((path, *seen) for path, seen in sizes.items())
 
 
@@ -183,7 +196,7 @@ def verify(
         rows = rows_to_check(session, refs, check.share)
     else:
         rows = quick_check(session)
-        audit.checked = session.catalog.counts()[State.ARCHIVED]
+        audit.checked = session.catalog.number(AUDITED)
     for row in rows:
         verified = check_task(session, row, check)
         audit.checked += thorough
@@ -211,6 +224,10 @@ def _book(
         repaired = repair is not None and repair(verified)
         audit.repaired += repaired
     if not repaired and not session.dry_run:
-        lost = fault is not None and fault.code == "manifest_lost"
-        session.catalog.mark_verified(verified.row, now=session.clock.now(), fault=fault, lost=lost)
+        row, now = verified.row, session.clock.now()
+        if row.state is not State.ARCHIVED and verified.manifest is not None and fault is None:
+            # The manifest was lost, and somebody brought it back.
+            row = row_of(session, verified.manifest, row.path or "")
+            session.catalog.put(row, what="archived", at=now)
+        session.catalog.mark_verified(row, now=now, fault=fault)
     return repaired

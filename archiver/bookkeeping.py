@@ -31,7 +31,9 @@ class Rules:
 
 def settle(row: TaskRow, outcome: Outcome, *, now: datetime, rules: Rules) -> tuple[TaskRow, str]:
     """Return the task's new row, and a line for its history (empty when nothing changed)."""
-    if outcome.state is State.ARCHIVED:
+    if outcome.state is State.ARCHIVED and outcome.fault is not None:
+        settled = _as_it_was(row, outcome.fault, now)
+    elif outcome.state is State.ARCHIVED:
         settled = _archived(row, outcome, now, rules)
     else:
         settled = _not_archived(row, outcome, now, rules)
@@ -41,6 +43,13 @@ def settle(row: TaskRow, outcome: Outcome, *, now: datetime, rules: Rules) -> tu
         what = what or (f"{settled.state}: {fault.code}: {fault.message}" if fault else "")
         what = what or str(settled.state)
     return settled, what
+
+
+def _as_it_was(row: TaskRow, fault: Fault, now: datetime) -> TaskRow:
+    """An archived task of which nothing could be learnt: what was due stays due."""
+    attempts = row.attempts + 1
+    next_at = policy.backoff(attempts, now, None) if row.next_attempt_at else None
+    return replace(row, attempts=attempts, fault=fault, next_attempt_at=next_at)
 
 
 def _archived(row: TaskRow, outcome: Outcome, now: datetime, rules: Rules) -> TaskRow:
@@ -62,6 +71,7 @@ def _archived(row: TaskRow, outcome: Outcome, now: datetime, rules: Rules) -> Ta
         watermarked=outcome.watermarked,
         incomplete=bool(outcome.missing),
         stored_bytes=outcome.stored_bytes,
+        manifest_bytes=outcome.manifest_bytes,
         attempts=0 if outcome.changed else row.attempts + 1,
         next_attempt_at=min(due, default=None),
         fault=outcome.fault,

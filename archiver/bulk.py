@@ -55,6 +55,8 @@ class Result:
             facts.add(ExitCode.LIMIT)
         if self.report.bugs:
             facts.add(ExitCode.BUG)
+        if self.report.damages:
+            facts.add(ExitCode.DAMAGE)
         return exit_code(facts)
 
 

@@ -11,7 +11,7 @@ import math
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from archiver.errors import DamageError
 from archiver.model import JsonObject, JsonValue
@@ -40,6 +40,11 @@ class DocumentError(DamageError):
     def __init__(self, message: str, *, is_newer: bool = False) -> None:
         super().__init__(f"{self.noun}: {message}", code="newer_document" if is_newer else None)
         self.is_newer = is_newer
+        self.problem = message
+
+    def at(self, key: str) -> Self:
+        """Return the same error about the document of this key."""
+        return type(self)(f"{key}: {self.problem}", is_newer=self.is_newer)
 
 
 def format_time(value: datetime) -> str:

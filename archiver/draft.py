@@ -19,6 +19,7 @@ from archiver.manifest import (
     Superseded,
 )
 from archiver.model import Asset, JsonValue, Rendition, Role, Task
+from archiver.redaction import Redactor
 
 Place = tuple[Role, int]
 """Which output: its role and its position among those of this role."""
@@ -183,3 +184,14 @@ class Draft:
         order = list(Role)
         records = sorted(self._assets.values(), key=lambda r: (order.index(r.role), r.index))
         return replace(base, assets=tuple(records), missing=self.missing)
+
+
+def without_secrets(task: Task, redactor: Redactor) -> Task:
+    """Return the task with the texts that are written down free of keys and signatures."""
+
+    def clean(text: str | None) -> str | None:
+        return redactor.text(text) if text else text
+
+    return replace(
+        task, prompt=clean(task.prompt), model=clean(task.model), failure=clean(task.failure)
+    )

@@ -243,7 +243,6 @@ class _Transfer:
 
     def _continues(self, body: Body, proof: ResumeProof) -> bool:
         found = _CONTENT_RANGE.fullmatch(body.headers.get("content-range", ""))
-        etag = body.headers.get("etag", proof.etag)
         return (
             body.status == 206
             and not body.encoded
@@ -251,7 +250,7 @@ class _Transfer:
             and int(found[1]) == self._size_bytes
             and int(found[2]) == proof.total_bytes - 1
             and int(found[3]) == proof.total_bytes
-            and etag == proof.etag
+            and body.headers.get("etag") == proof.etag
         )
 
     def _raise_for_status(self, body: Body) -> None:

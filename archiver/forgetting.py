@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from archiver import layout
 from archiver.catalog import TaskRow
 from archiver.errors import DamageError
-from archiver.manifest import Manifest, Tombstone
+from archiver.manifest import Tombstone, read_manifest
 from archiver.model import State, TaskRef
 from archiver.reindex import forgotten_row, reindex, row_of
 from archiver.session import Session
@@ -85,9 +85,8 @@ def restore(session: Session, refs: Iterable[TaskRef]) -> Forgotten:
 def _restored(session: Session, row: TaskRow) -> TaskRow:
     manifest = None
     if row.path:
-        data = session.store.read_document(f"{row.path}/{layout.MANIFEST_NAME}")
         try:
-            manifest = None if data is None else Manifest.parse(data)
+            manifest = read_manifest(session.store, row.path)
         except DamageError:
             manifest = None
     if manifest is not None:

@@ -11,7 +11,9 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from archiver.contracts import Store
 from archiver.documents import DocumentError, format_time, read_document, write_document
+from archiver.layout import MANIFEST_NAME
 from archiver.model import JsonObject, JsonValue, Role, TaskRef
 from archiver.records import Actual, AssetRecord, Declared, Missing, Refusal, Superseded
 
@@ -211,6 +213,24 @@ class Manifest:
         """When the first of the missing outputs is due; `None` if none is."""
         times = [m.next_attempt_at for m in self.missing if m.next_attempt_at]
         return min(times, default=None)
+
+
+def read_manifest(store: Store, folder: str) -> Manifest | None:
+    """Return the manifest of a task's folder; `None` when there is none.
+
+    Raises:
+        ManifestError: It is damaged, another document, or of a newer version; the message says
+            where it is.
+        StoreError: The store's own fault.
+    """
+    key = f"{folder}/{MANIFEST_NAME}"
+    data = store.read_document(key)
+    if data is None:
+        return None
+    try:
+        return Manifest.parse(data)
+    except ManifestError as error:
+        raise error.at(key) from None
 
 
 def schema() -> JsonObject:

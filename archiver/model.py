@@ -218,6 +218,7 @@ class Outcome:
         missing: Outputs that could not be had yet, as `role` or `role-index` words.
         refused: Codes of refused renditions.
         stored_bytes: Size of all its stored assets.
+        manifest_bytes: Size of its manifest.
         fetched_bytes: Bytes that came over the wire in this run.
         verdict: Whether `fault` is a judgement about the task that needs a second look.
     """
@@ -238,6 +239,7 @@ class Outcome:
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     stored_bytes: int = 0
+    manifest_bytes: int | None = None
     fetched_bytes: int = 0
     retry_at: datetime | None = None
     verdict: bool = False

@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from archiver import layout, verdicts
 from archiver.catalog import TaskRow
 from archiver.contracts import Provider
-from archiver.draft import Draft
+from archiver.draft import Draft, without_secrets
 from archiver.errors import PassingError, ProviderError
 from archiver.links import Links
-from archiver.manifest import Manifest
+from archiver.manifest import Manifest, read_manifest
 from archiver.model import Asset, Outcome, Progress, Task
 from archiver.obtain import Obtaining, Parts
-from archiver.recovery import recover
+from archiver.recovery import readable_manifest, recover
 from archiver.redaction import Redactor
 
 
@@ -60,22 +60,20 @@ class Pipeline:
         except (ProviderError, PassingError) as error:
             if error.fatal:
                 raise
-            held = self._manifest(row.path) if row.path else None
-            return verdicts.not_asked(row, error, held, self.parts.clock.now())
+            return verdicts.not_asked(row, error, self._held(row), self.parts.clock.now())
 
     def keep(self, task: Task, row: TaskRow) -> Outcome:
         """Archive what a finished task offers and the store does not hold yet."""
-        task = self._without_secrets(task)
+        task = without_secrets(task, self.redactor)
         if self.parts.wishes.dry_run:
             return verdicts.planned(row, task, self.parts.wishes.prefer)
         if task.progress is not Progress.FINISHED:
-            held = self._manifest(row.path) if row.path else None
-            return verdicts.unfinished(row, task, held)
+            return verdicts.unfinished(row, task, self._held(row))
         with self.parts.flights.holding(row.ref):
             return self._keep(task, row, self._folder(task, row))
 
     def _keep(self, task: Task, row: TaskRow, folder: str) -> Outcome:
-        held = self._manifest(folder)
+        held = readable_manifest(self.parts.store, folder, row.ref)
         now = self.parts.clock.now()
         draft = Draft(
             task,
@@ -116,16 +114,6 @@ class Pipeline:
 
     # --- the steps ------------------------------------------------------------------------------
 
-    def _without_secrets(self, task: Task) -> Task:
-        """Return the task with the texts that are written down free of keys and signatures."""
-
-        def clean(text: str | None) -> str | None:
-            return self.redactor.text(text) if text else text
-
-        return replace(
-            task, prompt=clean(task.prompt), model=clean(task.model), failure=clean(task.failure)
-        )
-
     def _folder(self, task: Task, row: TaskRow) -> str:
         """Return the task's folder, fixed when it is first needed."""
         if row.path:
@@ -142,9 +130,8 @@ class Pipeline:
             ),
         )
 
-    def _manifest(self, folder: str) -> Manifest | None:
-        data = self.parts.store.read_document(f"{folder}/{layout.MANIFEST_NAME}")
-        return None if data is None else Manifest.parse(data)
+    def _held(self, row: TaskRow) -> Manifest | None:
+        return read_manifest(self.parts.store, row.path) if row.path else None
 
     def _wanted_assets(self, task: Task, draft: Draft) -> Iterator[Asset]:
         """Yield what is still to be had, main outputs first: without one, previews are no use."""

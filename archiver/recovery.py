@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import replace
 from datetime import datetime
 
 from archiver import layout
 from archiver.catalog import Catalog, JournalEntry, TaskRow
 from archiver.contracts import Store
-from archiver.manifest import AssetRecord, Manifest, Missing
+from archiver.manifest import AssetRecord, Manifest, ManifestError, Missing, read_manifest
+from archiver.model import TaskRef
 
 READ_BYTES = 1 << 20
+
+log = logging.getLogger("archiver")
 
 
 def recover(row: TaskRow, catalog: Catalog, store: Store, *, now: datetime) -> Manifest | None:
@@ -30,9 +34,7 @@ def recover(row: TaskRow, catalog: Catalog, store: Store, *, now: datetime) -> M
 
 def _recover(entry: JournalEntry, catalog: Catalog, store: Store, now: datetime) -> Manifest | None:
     draft = Manifest.parse(entry.draft)
-    key = f"{entry.path}/{layout.MANIFEST_NAME}"
-    data = store.read_document(key)
-    held = None if data is None else Manifest.parse(data)
+    held = readable_manifest(store, entry.path, entry.ref)
     if held is not None and all(record in held.assets for record in draft.assets):
         store.clean(entry.path)
         _remove_superseded(entry.path, held, store)
@@ -57,10 +59,29 @@ def _recover(entry: JournalEntry, catalog: Catalog, store: Store, now: datetime)
     if not manifest.has_main:
         catalog.drop_journal(entry.ref)
         return None
-    store.put_document(key, manifest.to_bytes())
+    store.put_document(f"{entry.path}/{layout.MANIFEST_NAME}", manifest.to_bytes())
     kept = {record.path for record in there}
     store.delete(f"{entry.path}/{path}" for path in before if path not in kept)
     return manifest
+
+
+def readable_manifest(store: Store, folder: str, ref: TaskRef) -> Manifest | None:
+    """Return a task's manifest from its folder, or `None` where a new one may be written.
+
+    Raises:
+        ManifestError: It is of a newer version of archiver, and must not be overwritten.
+    """
+    try:
+        found = read_manifest(store, folder)
+    except ManifestError as error:
+        if error.is_newer:
+            raise
+        log.warning("%s; it is written anew", error.message)
+        return None
+    if found is not None and found.ref != ref:
+        log.warning("%s: the manifest is that of another task; it is written anew", folder)
+        return None
+    return found
 
 
 def _remove_superseded(folder: str, manifest: Manifest, store: Store) -> None:

@@ -12,10 +12,10 @@ from archiver import layout
 from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
 from archiver.errors import DamageError
-from archiver.manifest import Manifest, Tombstone
+from archiver.manifest import Manifest, Tombstone, read_manifest
 from archiver.model import Fault, JsonValue, State, TaskRef
 from archiver.session import Session, read_identity
-from archiver.verdicts import archived
+from archiver.verdicts import archived, fault_of
 
 READERS = 16
 
@@ -27,7 +27,7 @@ class Reindexed:
     archived: int = 0
     forgotten: int = 0
     queued: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, Fault] = field(default_factory=dict)
 
 
 def reindex(session: Session) -> Reindexed:
@@ -45,7 +45,13 @@ def reindex(session: Session) -> Reindexed:
     found = Reindexed()
     was_empty = not any(session.catalog.counts().values())
     tombstones = _tombstones(session, found)
-    session.catalog.rebuild(_rows(session, tombstones, found), store_id=identity.id)
+    broken: dict[str, Fault] = {}
+    rows = _rows(session, tombstones, found, broken)
+    if session.dry_run:
+        for _ in rows:
+            pass
+        return found
+    session.catalog.rebuild(rows, store_id=identity.id, unreadable=broken)
     if was_empty:
         found.queued = _requeue(session)
     return found
@@ -56,21 +62,25 @@ def _tombstones(session: Session, found: Reindexed) -> dict[TaskRef, Tombstone]:
     for entry in session.store.entries(layout.FORGOTTEN_PREFIX.rstrip("/")):
         try:
             tombstone = Tombstone.parse(session.store.read_document(entry.key) or b"")
-        except DamageError:
-            found.unreadable.append(entry.key)
+        except DamageError as error:
+            found.unreadable[entry.key] = fault_of(error)
         else:
             tombstones[tombstone.ref] = tombstone
     return tombstones
 
 
 def _rows(
-    session: Session, tombstones: dict[TaskRef, Tombstone], found: Reindexed
+    session: Session,
+    tombstones: dict[TaskRef, Tombstone],
+    found: Reindexed,
+    broken: dict[str, Fault],
 ) -> Iterator[TaskRow]:
-    for key, manifest in _manifests(session):
-        if manifest is None:
-            found.unreadable.append(key)
+    for folder, manifest in _manifests(session):
+        if isinstance(manifest, DamageError):
+            fault = fault_of(manifest)
+            found.unreadable[f"{folder}/{layout.MANIFEST_NAME}"] = broken[folder] = fault
             continue
-        row = row_of(session, manifest, key.rpartition("/")[0])
+        row = row_of(session, manifest, folder)
         tombstone = tombstones.pop(row.ref, None)
         if tombstone is None:
             found.archived += 1
@@ -86,27 +96,27 @@ def _rows(
         yield forgotten_row(row, tombstone)
 
 
-def _manifests(session: Session) -> Iterator[tuple[str, Manifest | None]]:
-    keys = (
-        entry.key
+def _manifests(session: Session) -> Iterator[tuple[str, Manifest | DamageError]]:
+    folders = (
+        entry.key.rpartition("/")[0]
         for entry in session.store.entries()
         if entry.key.endswith(f"/{layout.MANIFEST_NAME}")
         and not entry.key.startswith(f"{layout.STORE_FOLDER}/")
     )
 
-    def read(key: str) -> tuple[str, Manifest | None]:
+    def read(folder: str) -> tuple[str, Manifest | DamageError]:
         try:
-            return key, Manifest.parse(session.store.read_document(key) or b"")
-        except DamageError:
-            return key, None
+            return folder, read_manifest(session.store, folder) or DamageError("it is gone")
+        except DamageError as error:
+            return folder, error
 
     if session.store.is_local:
-        yield from map(read, keys)
+        yield from map(read, folders)
         return
     with ThreadPoolExecutor(READERS) as readers:
         batch: list[str] = []
-        for key in keys:
-            batch.append(key)
+        for folder in folders:
+            batch.append(folder)
             if len(batch) == READERS * 8:
                 yield from readers.map(read, batch)
                 batch = []

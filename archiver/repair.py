@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from archiver import layout
@@ -11,6 +11,7 @@ from archiver.audit import Verified
 from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
 from archiver.errors import (
+    DamageError,
     KeyRefusedError,
     NoCreditError,
     NotMediaError,
@@ -19,11 +20,13 @@ from archiver.errors import (
     RenditionError,
 )
 from archiver.links import Links
-from archiver.manifest import AssetRecord
+from archiver.manifest import AssetRecord, Manifest
 from archiver.model import Asset, Rendition, State
 from archiver.obtain import fetch_rendition
 from archiver.pipeline import Pipeline
+from archiver.recovery import sha256_of
 from archiver.session import Session
+from archiver.verdicts import archived
 
 log = logging.getLogger("archiver")
 
@@ -60,19 +63,32 @@ class Repairs:
                 return self._rebuild(pipeline, row)
             damaged = tuple(damage.record for damage in verified.damages if damage.record)
             whole = repair_files(pipeline, row, damaged)
+        except DamageError as error:
+            log.warning("%s cannot be repaired: %s", row.ref, error.message)
+            return False
         except (KeyRefusedError, NoCreditError):
             self._refused.add(source)
             return False
         except (ProviderError, PassingError) as error:
             log.warning("%s cannot be repaired now: %s", row.ref, error.message)
             return False
-        if whole:
-            folder = row.path or ""
-            manifest_key = f"{folder}/{layout.MANIFEST_NAME}"
-            # Writing the manifest again makes the repaired files' names durable.
-            self._session.store.put_document(manifest_key, verified.manifest.to_bytes())
-            self._session.catalog.mark_verified(row, now=self._session.clock.now(), fault=None)
-        return whole
+        if whole is None:
+            return False
+        self._write(row, verified.manifest, whole)
+        return True
+
+    def _write(self, row: TaskRow, manifest: Manifest, whole: Sequence[AssetRecord]) -> None:
+        """Write the manifest again: that makes the repaired files' names durable."""
+        session, now = self._session, self._session.clock.now()
+        by_path = {record.path: record for record in whole}
+        assets = tuple(by_path.get(record.path, record) for record in manifest.assets)
+        manifest = replace(manifest, assets=assets)
+        key = f"{row.path or ''}/{layout.MANIFEST_NAME}"
+        session.store.put_document(key, manifest.to_bytes())
+        outcome = archived(row, manifest, changed="repaired", path=row.path)
+        settled, what = settle(row, outcome, now=now, rules=session.rules)
+        session.catalog.put(settled, what=what, at=now)
+        session.catalog.mark_verified(settled, now=now, fault=None)
 
     def _rebuild(self, pipeline: Pipeline, row: TaskRow) -> bool:
         """Archive a task anew whose manifest is lost."""
@@ -84,21 +100,33 @@ class Repairs:
         return outcome.state is State.ARCHIVED
 
 
-def repair_files(pipeline: Pipeline, row: TaskRow, damaged: tuple[AssetRecord, ...]) -> bool:
-    """Fetch damaged files again; tell whether all of them are whole now.
+def repair_files(
+    pipeline: Pipeline, row: TaskRow, damaged: tuple[AssetRecord, ...]
+) -> tuple[AssetRecord, ...] | None:
+    """Make damaged files whole; return their records, `None` when one could not be mended.
 
-    What is in the store stays as it is where the same bytes cannot be had.
+    What is in the store stays as it is where the same bytes cannot be had. Where the bytes have the
+    digest of the record and not its size, it is the record that is wrong.
 
     Raises:
         PassingError, ProviderError: The provider cannot be asked now.
         StoreError, CatalogError, StoppedError: The command must end.
     """
-    task = pipeline.provider.get_task(row.ref.task_id)
-    links = Links(pipeline.provider, task)
-    whole = True
+    store, whole = pipeline.parts.store, []
+    lost: list[AssetRecord] = []
     for record in damaged:
-        whole = _repair_file(pipeline, row, links, task.assets, record) and whole
-    return whole
+        key = f"{row.path or ''}/{record.path}"
+        found = store.stat(key)
+        if found is not None and sha256_of(store, key) == record.sha256:
+            whole.append(replace(record, size_bytes=found.size_bytes))
+        else:
+            lost.append(record)
+    if lost:
+        task = pipeline.provider.get_task(row.ref.task_id)
+        links = Links(pipeline.provider, task)
+        mended = [_repair_file(pipeline, row, links, task.assets, record) for record in lost]
+        whole += [record for record in mended if record is not None]
+    return tuple(whole) if len(whole) == len(damaged) else None
 
 
 def _repair_file(
@@ -107,7 +135,7 @@ def _repair_file(
     links: Links,
     assets: tuple[Asset, ...],
     record: AssetRecord,
-) -> bool:
+) -> AssetRecord | None:
     folder = row.path or ""
     for asset, rendition in _candidates(assets, record):
         upload = pipeline.parts.store.begin(folder, layout.asset_stem(asset.role, asset.index))
@@ -124,8 +152,8 @@ def _repair_file(
         except BaseException:
             upload.discard()
             raise
-        return True
-    return False
+        return replace(record, size_bytes=fetched.size_bytes)
+    return None
 
 
 def _candidates(

@@ -24,6 +24,7 @@ from archiver.catalog import Catalog, TaskRow
 from archiver.contracts import Clock
 from archiver.errors import (
     ArchiverError,
+    DamageError,
     KeyRefusedError,
     NoCreditError,
     SourceFaultError,
@@ -58,12 +59,14 @@ class Report:
         refused_keys: Sources that were stopped, and why.
         faulty_sources: Sources that answered nothing of use, and why.
         bugs: Tasks on which archiver itself failed.
+        damages: Tasks of which something that is stored cannot be read.
     """
 
     stopped_by: str = ""
     refused_keys: dict[str, ArchiverError] = field(default_factory=dict)
     faulty_sources: dict[str, ArchiverError] = field(default_factory=dict)
     bugs: int = 0
+    damages: int = 0
     fetched_bytes: int = 0
 
 
@@ -246,15 +249,13 @@ class Runner:
             return error
         outcome = done.outcome
         if isinstance(error, ArchiverError):
-            state = row.state if row.state is State.ARCHIVED else State.RETRY
-            outcome = Outcome(ref=row.ref, state=state, fault=fault_of(error))
+            self.report.damages += isinstance(error, DamageError)
+            outcome = _failed(row, fault_of(error))
         elif error is not None:
             self.report.bugs += 1
             log.error("bug in archiver at task %s", row.ref, exc_info=error)
             fault = Fault(code="bug", message=f"a bug in archiver: {type(error).__name__}")
-            outcome = Outcome(ref=row.ref, state=row.state, fault=fault)
-            if row.state is not State.ARCHIVED:
-                outcome = Outcome(ref=row.ref, state=State.RETRY, fault=fault)
+            outcome = _failed(row, fault)
         if outcome is None:
             return None
         self.report.fetched_bytes += outcome.fetched_bytes
@@ -376,6 +377,13 @@ class Runner:
         with self._changed:
             self._keeping -= 1
             self._changed.notify_all()
+
+
+def _failed(row: TaskRow, fault: Fault) -> Outcome:
+    """Nothing became of a task: an archived one stays as it was, another is tried again."""
+    is_archived = row.state is State.ARCHIVED
+    state = State.ARCHIVED if is_archived else State.RETRY
+    return Outcome(ref=row.ref, state=state, fault=fault, already=is_archived, path=row.path)
 
 
 def _deadline(expires_at: datetime | None) -> float:

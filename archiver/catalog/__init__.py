@@ -12,20 +12,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from archiver.catalog.audits import AUDITED, MANIFEST_LOST, Audits
+from archiver.catalog.database import DAMAGED
 from archiver.catalog.deaths import Deaths
 from archiver.catalog.nights import InboxPlace, Nights, Numbers
 from archiver.catalog.rows import (
-    COLUMNS,
-    MARKS,
     JournalEntry,
     RunRow,
     TaskRow,
     decode_time,
     encode_time,
 )
-from archiver.model import Fault, State, TaskRef
+from archiver.catalog.tasks import PAGE
+from archiver.model import State, TaskRef
 
 __all__ = [
+    "AUDITED",
+    "DAMAGED",
+    "MANIFEST_LOST",
     "Catalog",
     "InboxPlace",
     "JournalEntry",
@@ -36,14 +40,8 @@ __all__ = [
     "encode_time",
 ]
 
-PAGE = 1000
-_UPSERT = (
-    f"INSERT INTO tasks ({COLUMNS}) VALUES ({MARKS}) ON CONFLICT (source, task_id) DO UPDATE SET "
-    + ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in COLUMNS.split(",")[2:])
-)
 
-
-class Catalog(Nights, Deaths):
+class Catalog(Audits, Nights, Deaths):
     """What is known of every task; see the module's text."""
 
     # --- facts about the whole -------------------------------------------------------------------
@@ -89,49 +87,6 @@ class Catalog(Nights, Deaths):
 
     # --- rows ------------------------------------------------------------------------------------
 
-    def row(self, ref: TaskRef) -> TaskRow | None:
-        """Return one task's row."""
-        sql = f"SELECT {COLUMNS} FROM tasks WHERE source = ? AND task_id = ?"
-        found = self._read(sql, (ref.source, ref.task_id))
-        return TaskRow.read(found[0]) if found else None
-
-    def rows(
-        self, condition: str = "1", values: Sequence[str] = (), *, order: str = ""
-    ) -> Iterator[TaskRow]:
-        """Yield rows page by page; a row changed meanwhile is given in the one or the other form.
-
-        Args:
-            condition: SQL of this program's own; what users gave goes into `values`.
-            order: A column to sort by first; without it, by source and id.
-        """
-        key = f"coalesce({order}, ''), source, task_id" if order else "source, task_id"
-        start = ("",) * (3 if order else 2)
-        marks = ", ".join("?" * len(start))
-        sql = (
-            f"SELECT {COLUMNS}, {key} FROM tasks"
-            f" WHERE ({condition}) AND ({key}) > ({marks}) ORDER BY {key} LIMIT {PAGE}"
-        )
-        after: tuple[str, ...] = start
-        while page := self._read(sql, (*values, *after)):
-            for found in page:
-                yield TaskRow.read(found)
-            after = tuple(page[-1][-len(start) :])
-
-    def put(self, row: TaskRow, *, what: str = "", at: datetime | None = None) -> None:
-        """Write one row whole; its journal entry goes when it is archived.
-
-        Args:
-            what: A line for the task's history, if this is worth one.
-            at: When.
-        """
-        with self._transaction() as db:
-            db.execute(_UPSERT, row.values())
-            key = (row.ref.source, row.ref.task_id)
-            if row.state in (State.ARCHIVED, State.FORGOTTEN):
-                db.execute("DELETE FROM journal WHERE source = ? AND task_id = ?", key)
-            if what:
-                db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (*key, encode_time(at), what))
-
     def add(self, refs: Iterable[TaskRef], *, now: datetime) -> int:
         """Queue tasks that are not known yet; return how many were new."""
         before = self._db.total_changes
@@ -170,65 +125,6 @@ class Catalog(Nights, Deaths):
         sql = "SELECT at, what FROM history WHERE source = ? AND task_id = ? ORDER BY rowid"
         found = self._read(sql, (ref.source, ref.task_id))
         return [(datetime.fromisoformat(at), what) for at, what in found]
-
-    def mark_verified(
-        self, row: TaskRow, *, now: datetime, fault: Fault | None, lost: bool = False
-    ) -> None:
-        """Write down that a task's files were compared with its manifest.
-
-        Nothing changes if the row was changed meanwhile.
-
-        Args:
-            fault: What is wrong with them.
-            lost: The manifest itself is not there: the task is not archived any more, and due.
-        """
-        moment = encode_time(now)
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE tasks SET verified_at = ?, error_code = ?, error_message = ?,"
-                " state = iif(?, 'retry', state), next_attempt_at = iif(?, ?, next_attempt_at)"
-                " WHERE source = ? AND task_id = ? AND updated_at IS ? AND state = 'archived'",
-                (
-                    moment,
-                    fault.code if fault else None,
-                    fault.message if fault else None,
-                    lost,
-                    lost,
-                    moment,
-                    row.ref.source,
-                    row.ref.task_id,
-                    encode_time(row.updated_at),
-                ),
-            )
-
-    def compare_folders(self, listed: Iterable[tuple[str, int, bool]]) -> Iterator[TaskRow]:
-        """Yield the archived tasks whose folder is not as one listing of the store shows it.
-
-        Args:
-            listed: Folder, size of its assets in bytes, and whether its manifest is there.
-        """
-        with self._temporary() as db:
-            db.execute("DROP TABLE IF EXISTS temp.listed")
-            db.execute(
-                "CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, bytes INTEGER, whole INTEGER)"
-                " WITHOUT ROWID"
-            )
-            db.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", listed)
-        yield from self.rows(
-            "state = 'archived' AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.path = tasks.path"
-            " AND listed.bytes = tasks.stored_bytes AND listed.whole)"
-        )
-
-    def mark_all_verified(self, *, now: datetime) -> None:
-        """Write down that one listing of the store found every archived task as it must be.
-
-        Those with a known fault are left as they are.
-        """
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE tasks SET verified_at = ? WHERE state = 'archived' AND error_code IS NULL",
-                (encode_time(now),),
-            )
 
     # --- the tasks that a command line names -----------------------------------------------------
 
@@ -307,33 +203,6 @@ class Catalog(Nights, Deaths):
         with self._transaction() as db:
             sql = "DELETE FROM journal WHERE source = ? AND task_id = ?"
             db.execute(sql, (ref.source, ref.task_id))
-
-    # --- rebuilding ------------------------------------------------------------------------------
-
-    def rebuild(self, rows: Iterable[TaskRow], *, store_id: str) -> int:
-        """Replace all archived and forgotten rows by those that the store holds, at once.
-
-        Other rows stay, unless the store says otherwise of the same task. Returns the number of
-        rows that came from the store.
-        """
-        number = 0
-        with self._transaction() as db:
-            db.execute("DROP TABLE IF EXISTS temp.verified")
-            db.execute(
-                "CREATE TEMP TABLE verified AS SELECT source, task_id, updated_at, verified_at"
-                " FROM tasks WHERE verified_at IS NOT NULL"
-            )
-            db.execute("DELETE FROM tasks WHERE state IN ('archived', 'forgotten')")
-            for row in rows:
-                db.execute(_UPSERT, row.values())
-                number += 1
-            db.execute(
-                "UPDATE tasks SET verified_at = old.verified_at FROM temp.verified AS old"
-                " WHERE tasks.source = old.source AND tasks.task_id = old.task_id"
-                " AND tasks.updated_at IS old.updated_at"
-            )
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", (store_id,))
-        return number
 
     def queue_text(self) -> Iterator[bytes]:
         """Yield the tasks that are neither archived nor forgotten, as JSON Lines, in chunks."""

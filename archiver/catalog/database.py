@@ -16,6 +16,11 @@ from archiver.errors import CatalogError, StoreFullError
 
 BUSY_TIMEOUT_S = 30.0
 
+DAMAGED = "catalog_damaged"
+"""Code of the error when the file is no database any more."""
+
+_DAMAGED = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX"})
+
 MIGRATIONS = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -67,6 +72,9 @@ MIGRATIONS = (
     ALTER TABLE inboxes ADD COLUMN lines INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE inboxes ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE inboxes ADD COLUMN modified_ns INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
+    ALTER TABLE tasks ADD COLUMN manifest_bytes INTEGER;
     """,
 )
 
@@ -135,6 +143,12 @@ class Database:
                 raise StoreFullError(
                     f"no room for {where}: {error}; what is archived is safe:"
                     " free some space and run again"
+                ) from error
+            if getattr(error, "sqlite_errorname", "") in _DAMAGED:
+                raise CatalogError(
+                    f"{where} is damaged: {error}; the archive is not touched by this:"
+                    " `archiver reindex` puts it aside and builds a new one from the store",
+                    code=DAMAGED,
                 ) from error
             raise CatalogError(
                 f"{where} cannot be used: {error}; the archive is not touched by this."

@@ -12,7 +12,7 @@ from archiver.model import Fault, JsonObject, State, TaskRef
 COLUMNS = (
     "source, task_id, state, provider_task_id, path, prompt, created_at, archived_at, updated_at,"
     " watermarked, incomplete, stored_bytes, first_seen_at, attempts, next_attempt_at,"
-    " error_code, error_message, verdict_code, verdict_at, verified_at"
+    " error_code, error_message, verdict_code, verdict_at, verified_at, manifest_bytes"
 )
 MARKS = ", ".join("?" for _ in COLUMNS.split(","))
 
@@ -40,6 +40,7 @@ class TaskRow:
         next_attempt_at: When `run` tries again; `None`: never by itself.
         verdict_code, verdict_at: A judgement that waits for its second look.
         verified_at: When the stored files were last compared with the manifest.
+        manifest_bytes: Size of the manifest; `None`: written down by an older version.
     """
 
     ref: TaskRef
@@ -60,6 +61,7 @@ class TaskRow:
     verdict_code: str | None = None
     verdict_at: datetime | None = None
     verified_at: datetime | None = None
+    manifest_bytes: int | None = None
 
     def values(self) -> tuple[str | int | None, ...]:
         """Return the row in the order of the table's columns."""
@@ -84,6 +86,7 @@ class TaskRow:
             self.verdict_code,
             encode_time(self.verdict_at),
             encode_time(self.verified_at),
+            self.manifest_bytes,
         )
 
     @classmethod
@@ -108,6 +111,7 @@ class TaskRow:
             verdict_code=row[17],
             verdict_at=decode_time(row[18]),
             verified_at=decode_time(row[19]),
+            manifest_bytes=row[20],
         )
 
 

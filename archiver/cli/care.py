@@ -6,16 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from archiver import layout
-from archiver.app import Options
-from archiver.audit import Check, Verified, verify
+from archiver.app import Options, put_catalog_aside
+from archiver.audit import Check, Verified, is_audited, verify
+from archiver.catalog import DAMAGED
 from archiver.cli.context import Terminal, parse_option
 from archiver.cli.output import short
 from archiver.cli.work import asked_refs
-from archiver.config import format_size, parse_share
-from archiver.errors import StoreError, UsageError
+from archiver.config import Config, format_size, parse_share
+from archiver.errors import CatalogError, StoreError, UsageError
 from archiver.forgetting import Forgotten, forget, restore
 from archiver.inputs import Naming
-from archiver.model import JsonObject, State, TaskRef
+from archiver.model import JsonObject, TaskRef
 from archiver.policy import ExitCode, exit_code
 from archiver.reindex import reindex
 from archiver.repair import Repairs
@@ -50,7 +51,7 @@ def verify_command(
             names = {ref.source for ref in refs} if refs else set(terminal.sources(config))
             held.enter_context(session.writing(names, adopt=reindex))
             repairs = Repairs(session, session.open_sources(names))
-        unknown = [ref for ref in refs or () if not _is_archived(session, ref)]
+        unknown = [ref for ref in refs or () if not _is_audited(session, ref)]
         for ref in unknown:
             terminal.output.complain(f"{short(str(ref), 120)}: not archived, nothing to verify")
             facts.add(ExitCode.PARTIAL)
@@ -88,9 +89,9 @@ def verify_command(
     return int(code)
 
 
-def _is_archived(session: Session, ref: TaskRef) -> bool:
+def _is_audited(session: Session, ref: TaskRef) -> bool:
     row = session.catalog.row(ref)
-    return row is not None and row.state is State.ARCHIVED
+    return row is not None and is_audited(row)
 
 
 def _show(terminal: Terminal, verified: Verified, *, repaired: bool) -> None:
@@ -113,7 +114,19 @@ def _show(terminal: Terminal, verified: Verified, *, repaired: bool) -> None:
 def reindex_command(terminal: Terminal) -> int:
     """Rebuild the catalog from the store."""
     config = terminal.load()
-    with terminal.session(config) as session:
+    try:
+        return _reindex(terminal, config)
+    except CatalogError as error:
+        if error.code != DAMAGED or terminal.common.dry_run:
+            raise
+        aside = put_catalog_aside(config, now=terminal.clock.now())
+        terminal.output.complain(f"archiver: {short(error.message, 400)}; it is now {aside.name}")
+    return _reindex(terminal, config)
+
+
+def _reindex(terminal: Terminal, config: Config) -> int:
+    dry_run = terminal.common.dry_run
+    with terminal.session(config, Options(dry_run=dry_run)) as session:
         names = [source.name for source in config.sources]
         if read_identity(session.store) is None and session.catalog.fact(STORE_ID) is None:
             raise StoreError(
@@ -122,12 +135,12 @@ def reindex_command(terminal: Terminal) -> int:
             )
         with session.writing(names, adopt=lambda session: None):
             found = reindex(session)
-    for key in found.unreadable:
-        terminal.output.line(
-            f"{short(key)}: cannot be read as a manifest or tombstone; left as it is"
-        )
+    for key, fault in found.unreadable.items():
+        terminal.output.line(f"{short(key)}: cannot be read ({fault.code}); left as it is")
     code = ExitCode.DAMAGE if found.unreadable else ExitCode.DONE
-    words = f"{found.archived} archived and {found.forgotten} forgotten tasks found"
+    words = "would find " if dry_run else ""
+    words += f"{found.archived} archived and {found.forgotten} forgotten tasks"
+    words += "" if dry_run else " found"
     if found.queued:
         words += f", {found.queued} taken from the store's queue"
     summary: JsonObject = {

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from archiver import layout
 from archiver.app import open_session
 from archiver.bulk import Result, archive, numbers_of
 from archiver.catalog import TaskRow
@@ -19,7 +18,7 @@ from archiver.gateway import Gateway
 from archiver.gateway.cases import Case
 from archiver.gateway.scenario import Scenario, all_scenario, demo_scenario
 from archiver.ingest import ingest
-from archiver.manifest import AssetRecord, Manifest
+from archiver.manifest import AssetRecord, Manifest, read_manifest
 from archiver.model import JsonObject, State, TaskRef
 from archiver.policy import ExitCode, Tally, exit_code
 from archiver.runner import Limits
@@ -199,8 +198,7 @@ def _table_line(case: Case, row: TaskRow | None, manifest: Manifest | None, mark
 def _manifest(session: Session, row: TaskRow | None) -> Manifest | None:
     if row is None or not row.path:
         return None
-    data = session.store.read_document(f"{row.path}/{layout.MANIFEST_NAME}")
-    return None if data is None else Manifest.parse(data)
+    return read_manifest(session.store, row.path)
 
 
 def _main(manifest: Manifest | None) -> AssetRecord | None:

@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from archiver import layout
 from archiver.app import Options
 from archiver.catalog import TaskRow, encode_time
 from archiver.cli.context import Terminal
 from archiver.cli.output import iso, row_json, short
 from archiver.config import format_duration, format_size, parse_duration
-from archiver.errors import ConfigError, UsageError
+from archiver.errors import ConfigError, DamageError, UsageError
 from archiver.inputs import Naming
-from archiver.manifest import Manifest
+from archiver.manifest import read_manifest
 from archiver.model import JsonObject, JsonValue, State
+from archiver.policy import ExitCode
 from archiver.session import Session
 
 READ_ONLY = Options(read_only=True)
@@ -187,18 +187,22 @@ def show_command(terminal: Terminal, tasks: Sequence[str]) -> int:
                 terminal.output.complain(f"{short(text, 120)}: not in the catalog")
                 code = 3
                 continue
-            _show(terminal, session, row)
+            code = max(code, _show(terminal, session, row))
     terminal.output.finish([], {"command": "show", "tasks": len(tasks)}, exit_code=code)
     return code
 
 
-def _show(terminal: Terminal, session: Session, row: TaskRow) -> None:
+def _show(terminal: Terminal, session: Session, row: TaskRow) -> int:
     import json
 
     manifest: JsonObject | None = None
-    if row.path:
-        data = session.store.read_document(f"{row.path}/{layout.MANIFEST_NAME}")
-        manifest = None if data is None else Manifest.parse(data).to_json()
+    code = ExitCode.DONE
+    try:
+        held = read_manifest(session.store, row.path) if row.path else None
+        manifest = held.to_json() if held else None
+    except DamageError as error:
+        terminal.output.complain(f"{short(error.message)}; `archiver verify --repair` mends it")
+        code = ExitCode.DAMAGE
     history: JsonValue = [
         {"at": iso(at), "what": what} for at, what in session.catalog.history(row.ref)
     ]
@@ -213,3 +217,4 @@ def _show(terminal: Terminal, session: Session, row: TaskRow) -> None:
         lines.append(json.dumps(manifest, indent=2, ensure_ascii=True))
     for line in lines:
         terminal.output.line(line)
+    return int(code)

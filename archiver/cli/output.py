@@ -66,6 +66,8 @@ def outcome_line(outcome: Outcome, row: TaskRow) -> str:
         if outcome.changed in ("upgraded", "replaced", "recovered", "completed"):
             words.append(outcome.changed)
         words.extend(outcome.notes)
+        if outcome.fault is not None:
+            words.append(f"{outcome.fault.code}: {outcome.fault.message}")
         if not words:
             return ""
     elif outcome.fault is not None:

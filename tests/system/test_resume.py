@@ -13,6 +13,7 @@ from archiver import ExitCode, State
 from archiver.gateway.faults import (
     Cut,
     Fault,
+    Headers,
     IgnoreRange,
     Meanwhile,
     NoETag,
@@ -75,6 +76,7 @@ def test_cut_twice(bench: Bench) -> None:
         pytest.param(IgnoreRange(), id="Range ignored"),
         pytest.param(WrongStart(by=7), id="wrong start"),
         pytest.param(WrongTotal(by=7), id="wrong total"),
+        pytest.param(Headers(headers={"ETag": None}), id="206 that does not say of which file"),
         pytest.param(Status(status=416), id="416"),
         pytest.param(Status(status=412), id="412"),
     ],

@@ -119,13 +119,19 @@ def test_rebuild_keeps_what_the_store_cannot_tell() -> None:
         catalog.put(replace(archived("kept", "luma/kept"), verified_at=NOW))
         catalog.put(archived("vanished", "luma/vanished"))
         found = [archived("kept", "luma/kept"), archived("new", "luma/new")]
-        assert catalog.rebuild(found, store_id="s") == 2
+        catalog.put(replace(archived("broken", "luma/broken"), prompt="kept"))
+        unreadable = {"luma/broken": Fault(code="bad_manifest", message="not JSON")}
+        assert catalog.rebuild(found, store_id="s", unreadable=unreadable) == 2
         states = {row.ref.task_id: row.state for row in catalog.rows()}
         assert states == {
             "queued": State.QUEUED,
             "kept": State.ARCHIVED,
             "new": State.ARCHIVED,
+            "broken": State.ARCHIVED,
         }
+        broken = catalog.row(ref("broken"))
+        assert broken is not None
+        assert (broken.prompt, broken.fault) == ("kept", unreadable["luma/broken"])
         kept = catalog.row(ref("kept"))
         assert kept is not None
         assert kept.verified_at == NOW
@@ -135,11 +141,14 @@ def test_rebuild_keeps_what_the_store_cannot_tell() -> None:
 def test_folders_that_differ_from_a_listing() -> None:
     """Missing manifests, missing files and other sizes are found by one listing."""
     with Catalog(None) as catalog:
-        for name in ("whole", "short", "bare", "gone"):
-            catalog.put(archived(name, f"luma/{name}"))
-        listed = [("luma/whole", 10, True), ("luma/short", 9, True), ("luma/bare", 10, False)]
+        for name in ("whole", "short", "bare", "gone", "cut"):
+            catalog.put(replace(archived(name, f"luma/{name}"), manifest_bytes=500))
+        catalog.put(archived("old", "luma/old"))
+        sizes = {"whole": (10, 500), "short": (9, 500), "bare": (10, None), "cut": (10, 499)}
+        sizes["old"] = (10, 300)
+        listed = [(f"luma/{name}", *both) for name, both in sizes.items()]
         found = {row.ref.task_id for row in catalog.compare_folders(listed)}
-        assert found == {"short", "bare", "gone"}
+        assert found == {"short", "bare", "gone", "cut"}
 
 
 def test_a_check_does_not_touch_a_row_that_changed_meanwhile() -> None:

@@ -126,7 +126,7 @@ def test_a_night_without_news_reads_no_archived_row(catalog: Catalog) -> None:
         "check": lambda: list(catalog.to_check(["luma"], 0.0)),
     }
     few = {name: steps(work) for name, work in asks.items()}
-    catalog.rebuild((row(f"t{number:05}") for number in range(5000)), store_id="s")
+    catalog.rebuild((row(f"t{number:05}") for number in range(5000)), store_id="s", unreadable={})
     many = {name: steps(work) for name, work in asks.items()}
     # A row read costs some ten steps: fifty thousand for all.
     assert all(many[name] <= few[name] + 50 for name in asks), (few, many)

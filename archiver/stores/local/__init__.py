@@ -27,6 +27,15 @@ __all__ = ["PART", "PROOF", "LocalStore", "LocalUpload"]
 _OWN_FOLDER = ".archiver"
 
 
+_Place = tuple[int, int]
+"""Which folder it is, whatever its name: its device and inode."""
+
+
+def _place_of(folder: Path | os.DirEntry[str]) -> _Place:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
 class LocalStore:
     """A folder; see `contracts.Store`.
 
@@ -176,6 +185,14 @@ class LocalStore:
 
     def entries(self, prefix: str = "") -> Iterator[StoredEntry]:
         """Yield every final file under a folder, in order of their names."""
+        with store_errors(f"list {self._root}"):
+            if not self._root.exists():
+                return
+            above = [_place_of(folder) for folder in (self._root, *self._root.resolve().parents)]
+        yield from self._entries(prefix, frozenset(above))
+
+    def _entries(self, prefix: str, above: frozenset[_Place]) -> Iterator[StoredEntry]:
+        """Yield the files of a folder; a link that leads back above itself is passed over."""
         top = self.path_of(prefix) if prefix else self._root
         with store_errors(f"list {top}"):
             try:
@@ -185,7 +202,9 @@ class LocalStore:
             for child in children:
                 key = f"{prefix}/{child.name}" if prefix else child.name
                 if child.is_dir():
-                    yield from self.entries(key)
+                    place = _place_of(child)
+                    if place not in above:
+                        yield from self._entries(key, above | {place})
                 elif not child.name.endswith((PART, PROOF)) and key != f"{_OWN_FOLDER}/lock":
                     with suppress(FileNotFoundError):
                         yield self._entry(key, child.stat())
