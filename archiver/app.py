@@ -132,7 +132,9 @@ def open_catalog(state_dir: Path, options: Options) -> Catalog:
     path = state_dir / CATALOG_NAME
     if not (options.read_only or options.dry_run):
         return Catalog(path)
-    return Catalog(path, read_only=True) if path.exists() else Catalog(None)
+    if not path.exists():
+        return Catalog(None)
+    return Catalog(path, read_only=True, untouched=options.dry_run)
 
 
 def put_catalog_aside(config: Config, *, now: datetime) -> Path:

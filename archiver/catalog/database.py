@@ -85,15 +85,18 @@ class Database:
     Args:
         path: The file, made when missing; `None`: in memory, for a dry run.
         read_only: For commands that only read; the file must exist.
+        untouched: Not even to bring a file of an older version up to date: it is done in memory.
     """
 
-    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path | None, *, read_only: bool = False, untouched: bool = False
+    ) -> None:
         self._path = path
         self._lock = threading.RLock()
         with self._errors():
             self._db = self._connect(path, read_only=read_only)
             try:
-                self._prepare(read_only=read_only)
+                self._prepare(read_only=read_only, untouched=untouched)
             except BaseException:
                 self._db.close()
                 raise
@@ -114,18 +117,29 @@ class Database:
             name, uri=uri, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None
         )
 
-    def _prepare(self, *, read_only: bool) -> None:
+    def _prepare(self, *, read_only: bool, untouched: bool) -> None:
         version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise CatalogError(
                 f"{self._path} was written by a newer archiver (format {version});"
                 " update archiver, or move the file away and run `archiver reindex`"
             )
-        if read_only:
+        if read_only and version == len(MIGRATIONS):
             return
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA temp_store=FILE")
+        if read_only and not untouched:
+            self._db.close()
+            Database(self._path).close()
+            self._db = self._connect(self._path, read_only=True)
+            return
+        if read_only:
+            copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+            self._db.backup(copy)
+            self._db.close()
+            self._db = copy
+        else:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA temp_store=FILE")
         for number in range(version, len(MIGRATIONS)):
             with self._transaction():
                 for statement in MIGRATIONS[number].split(";"):

@@ -7,17 +7,19 @@ import sys
 from collections.abc import Sequence
 
 import archiver
+from archiver.cli import streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    streams.steady()
     if sys.platform == "win32":
         sys.stderr.write("archiver runs on Linux and macOS; on Windows use WSL\n")
         return 2
     if arguments == ["--version"]:
         sys.stdout.write(f"archiver {archiver.__version__}\n")
-        return 0
+        return streams.end(0)
     code = _guarded(arguments)
     return _leave(code)
 
@@ -39,9 +41,9 @@ def _guarded(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt, StoppedError) as stopped:
         code = 143 if "SIGTERM" in str(stopped) else 130
         return _failed("stopped", "stopped", code, as_json=as_json)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:
+        # Click's own answer to a broken pipe: whoever read the output has seen enough.
+        streams.silence(sys.stdout)
         return 0
     except ArchiverError as error:
         from archiver.policy import exit_code_of
@@ -57,14 +59,14 @@ def _failed(message: str, word: str, code: int, *, as_json: bool, shown: bool = 
 
     words = "\n".join(printable(line) for line in redact_text(message).splitlines())
     if not shown:
-        sys.stderr.write(f"archiver: {words}\n")
+        streams.write(sys.stderr, f"archiver: {words}\n")
     if as_json:
         import json
 
         error = {"code": word, "message": words}
-        sys.stdout.write(json.dumps({"type": "error", **error}) + "\n")
         summary = {"type": "summary", "error": error, "exit_code": code}
-        sys.stdout.write(json.dumps(summary) + "\n")
+        for told in ({"type": "error", **error}, summary):
+            streams.write(sys.stdout, json.dumps(told) + "\n")
     return code
 
 
@@ -80,11 +82,7 @@ def _leave(code: int) -> int:
     """End the process; a worker that is stuck in the system does not keep it."""
     import threading
 
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    code = streams.end(code)
     if any(thread.name.startswith("worker-") for thread in threading.enumerate()):
-        sys.stderr.flush()
         os._exit(code)
     return code

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from archiver.catalog import TaskRow
+from archiver.cli import streams
 from archiver.config import format_duration, format_size
 from archiver.model import JsonObject, Outcome, State
 from archiver.policy import Tally
@@ -139,21 +140,19 @@ class Output:
         with self._drawing:
             if self._bar is not None:
                 self._bar.clear()
-            self.out.write(text + "\n")
-            self.out.flush()
+            streams.write(self.out, text + "\n", flush=True)
             if self._bar is not None:
                 self._bar.refresh()
 
     def complain(self, text: str) -> None:
         """Print on stderr what went wrong as a whole."""
-        self.err.write(text + "\n")
-        self.err.flush()
+        streams.write(self.err, text + "\n", flush=True)
 
     def record(self, value: JsonObject) -> None:
         """Print an object, under `--json`."""
         if self.as_json:
             text = json.dumps(value, ensure_ascii=False)
-            self.out.write(text.encode("utf-8", "replace").decode() + "\n")
+            streams.write(self.out, text.encode("utf-8", "replace").decode() + "\n")
 
     def start(self, total: int) -> None:
         """Draw the bar, if there is anyone to see it."""
@@ -220,7 +219,7 @@ class Output:
                 self._write(f"… and {self._dropped} more lines like these")
             for text in lines:
                 self._write(text)
-        self.out.flush()
+        streams.write(self.out, "", flush=True)
 
 
 def elapsed_words(seconds: float) -> str:

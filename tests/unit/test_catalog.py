@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from archiver.catalog import Catalog, JournalEntry, TaskRow
+from archiver.catalog.database import MIGRATIONS
+from archiver.catalog.rows import COLUMNS
 from archiver.errors import CatalogError
 from archiver.model import Fault, State, TaskRef
 
@@ -110,6 +112,28 @@ def test_the_journal_goes_with_the_row() -> None:
         assert [entry.ref for entry in catalog.journal()] == [ref("a")]
         catalog.put(archived("a", "luma/a"))
         assert catalog.journal() == []
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+@pytest.mark.parametrize("how", ["write", "read", "untouched"])
+def test_a_catalog_of_an_older_version(tmp_path: Path, version: int, how: str) -> None:
+    """Every command can use it, also those that only read; a dry run leaves it as it is."""
+    path = tmp_path / "catalog.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    for script in MIGRATIONS[:version]:
+        old.executescript(script)
+    old.execute(f"PRAGMA user_version={version}")
+    columns = [column for column in COLUMNS.split(", ") if column != "manifest_bytes"]
+    values = archived("t", "luma/t").values()[: len(columns)]
+    marks = ", ".join("?" * len(columns))
+    old.execute(f"INSERT INTO tasks ({', '.join(columns)}) VALUES ({marks})", values)
+    old.close()
+    before = path.read_bytes()
+    with Catalog(path, read_only=how != "write", untouched=how == "untouched") as catalog:
+        found = catalog.row(ref("t"))
+        assert found == archived("t", "luma/t")
+        assert catalog.counts()[State.ARCHIVED] == 1
+    assert (path.read_bytes() == before) == (how == "untouched")
 
 
 def test_rebuild_keeps_what_the_store_cannot_tell() -> None:
