@@ -49,7 +49,9 @@ def _as_it_was(row: TaskRow, fault: Fault, now: datetime) -> TaskRow:
     """An archived task of which nothing could be learnt: what was due stays due."""
     attempts = row.attempts + 1
     next_at = policy.backoff(attempts, now, None) if row.next_attempt_at else None
-    return replace(row, attempts=attempts, fault=fault, next_attempt_at=next_at)
+    # A provider's fault says nothing of what is stored.
+    kept = row.fault if fault.provider_side else fault
+    return replace(row, attempts=attempts, fault=kept, next_attempt_at=next_at)
 
 
 def _archived(row: TaskRow, outcome: Outcome, now: datetime, rules: Rules) -> TaskRow:

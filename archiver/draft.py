@@ -90,8 +90,7 @@ class Draft:
         self._superseded = list(held.superseded) if held else []
         self.doomed: list[str] = []
         for asset in task.assets:
-            if place_of(asset) not in self._assets:
-                self.miss(asset, code="not_tried", next_attempt_at=now)
+            self.miss(asset, code="not_tried", next_attempt_at=now)
         base = held or Manifest(
             ref=task.ref,
             provider=task.provider,
@@ -149,10 +148,11 @@ class Draft:
         self._refused[asset.role, asset.index, rendition.name] = refusal
 
     def miss(self, asset: Asset, *, code: str, next_attempt_at: datetime | None) -> None:
-        """Note that an output could not be had yet."""
-        self._missing[place_of(asset)] = Missing(
-            role=asset.role, index=asset.index, code=code, next_attempt_at=next_attempt_at
-        )
+        """Note that an output could not be had yet; one that is stored is not missing."""
+        if place_of(asset) not in self._assets:
+            self._missing[place_of(asset)] = Missing(
+                role=asset.role, index=asset.index, code=code, next_attempt_at=next_attempt_at
+            )
 
     @property
     def has_main(self) -> bool:

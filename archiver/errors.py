@@ -130,10 +130,18 @@ class SourceFaultError(ProviderError):
 
 
 class KeyRefusedError(ProviderError):
-    """The provider refuses the key."""
+    """The provider refuses the key.
+
+    Attributes:
+        forbidden: It knows the key, and refuses just this request (403).
+    """
 
     code = "key_refused"
     fatal = True
+
+    def __init__(self, message: str, *, forbidden: bool = False) -> None:
+        super().__init__(message)
+        self.forbidden = forbidden
 
 
 class NoCreditError(ProviderError):

@@ -89,9 +89,8 @@ class Obtaining:
                 self.left_marked = True
             elif self._try(asset, rendition):
                 return
-        if record is None:
-            when = policy.next_poll(self._row.first_seen_at, self._parts.clock.now())
-            self._draft.miss(asset, code=verdicts.UNAVAILABLE, next_attempt_at=when)
+        when = policy.next_poll(self._row.first_seen_at, self._parts.clock.now())
+        self._draft.miss(asset, code=verdicts.UNAVAILABLE, next_attempt_at=when)
 
     def _in_order(self, asset: Asset, record: AssetRecord | None) -> Iterator[Rendition]:
         """Yield the renditions that would be better than what is stored, best first.

@@ -83,8 +83,7 @@ class Pipeline:
             now=now,
             version=self.version,
         )
-        links = Links(self.provider, task)
-        obtaining = Obtaining(self.parts, row, folder, draft, links)
+        obtaining = Obtaining(self.parts, row, folder, draft, Links(self.provider, task))
         passing: PassingError | None = None
         for asset in self._wanted_assets(task, draft):
             try:
@@ -100,6 +99,8 @@ class Pipeline:
             changed = verdicts.what_changed(row, held, manifest)
             notes = (*task.warnings, *(verdicts.remarks(manifest) if changed else ()))
             outcome = verdicts.archived(row, manifest, changed=changed, path=folder, notes=notes)
+            if passing is not None and self.parts.wishes.again:
+                outcome = verdicts.not_renewed(outcome, passing)
         else:
             outcome = verdicts.nothing_stored(
                 row,
@@ -111,8 +112,6 @@ class Pipeline:
                 now=now,
             )
         return replace(outcome, fetched_bytes=obtaining.fetched_bytes)
-
-    # --- the steps ------------------------------------------------------------------------------
 
     def _folder(self, task: Task, row: TaskRow) -> str:
         """Return the task's folder, fixed when it is first needed."""

@@ -76,6 +76,14 @@ def not_asked(
     return Outcome(ref=row.ref, state=State.GONE, fault=fault, path=row.path)
 
 
+def not_renewed(outcome: Outcome, error: PassingError) -> Outcome:
+    """What is archived stays so, and what was wanted anew could not be had now."""
+    if not outcome.already:
+        words = f"not all of it could be fetched anew: {error.message}"
+        return replace(outcome, notes=(*outcome.notes, words))
+    return replace(outcome, fault=fault_of(error))
+
+
 def unfinished(row: TaskRow, task: Task, held: Manifest | None) -> Outcome:
     """The provider has no files: still at work, failed, or removed."""
     if held is not None:

@@ -18,6 +18,11 @@ MAX_LAYERS = 64
 """Envelopes within envelopes; real gateways nest three."""
 
 _ROW = frozenset({"fail_reason", "submit_time", "platform", "finish_time", "result_url"})
+_RECORD = _ROW | {
+    *("id", "created_at", "updated_at", "task_id", "action", "status", "start_time", "progress"),
+    *("properties", "user_id", "channel_id", "group", "quota", "username", "error"),
+}
+"""All that a task's record may say besides its `data`; some gateways leave most of it out."""
 _AROUND = frozenset(
     {"data", "code", "success", "message", "msg", "request_id", "trace_id", "timestamp", "type"}
     | {"exec_time", "status_code"}
@@ -66,9 +71,10 @@ def is_layer(body: JsonObject) -> bool:
     """Tell whether an object is an envelope around its `data`."""
     if "data" not in body:
         return False
-    return (
-        "code" in body or "success" in body or not _ROW.isdisjoint(body) or body.keys() <= _AROUND
-    )
+    if "code" in body or "success" in body or not _ROW.isdisjoint(body):
+        return True
+    is_record = "task_id" in body or "status" in body
+    return body.keys() <= (_AROUND | _RECORD if is_record else _AROUND)
 
 
 def unwrap(body: JsonValue, outer: Envelope | None = None) -> Opened:

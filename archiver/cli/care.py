@@ -69,7 +69,7 @@ def verify_command(
     code = exit_code(facts)
     if terminal.signal_code is not None:
         code = terminal.signal_code
-    words = f"{audit.checked} tasks checked"
+    words = f"{audit.checked} {'task' if audit.checked == 1 else 'tasks'} checked"
     if audit.checked_bytes:
         words += f" ({format_size(audit.checked_bytes)})"
     words += f", {audit.damaged} damaged" if audit.damaged else ", no damage"
@@ -179,7 +179,11 @@ def forget_command(
             done = restore(session, refs)
         else:
             done = forget(session, refs, reason=reason or "", delete=delete)
-    terminal.output.finish([_forgotten_words(done, undo=undo)], _forgotten_json(done), exit_code=0)
+    terminal.output.finish(
+        [_forgotten_words(done, undo=undo, dry_run=options.dry_run)],
+        _forgotten_json(done),
+        exit_code=0,
+    )
     return 0
 
 
@@ -187,10 +191,11 @@ def _unique(refs: Iterator[TaskRef]) -> list[TaskRef]:
     return list(dict.fromkeys(refs))
 
 
-def _forgotten_words(done: Forgotten, *, undo: bool) -> str:
+def _forgotten_words(done: Forgotten, *, undo: bool, dry_run: bool) -> str:
+    would = "would be: " if dry_run else ""
     if undo:
-        return f"{done.restored} taken back, {done.unchanged} were not forgotten"
-    words = f"{done.forgotten} forgotten, {done.unchanged} were already"
+        return f"{would}{done.restored} taken back, {done.unchanged} were not forgotten"
+    words = f"{would}{done.forgotten} forgotten, {done.unchanged} were already"
     return words + (f", {done.deleted_files} files deleted" if done.deleted_files else "")
 
 

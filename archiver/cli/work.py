@@ -62,8 +62,9 @@ def asked_refs(tasks: Sequence[str], input_file: str | None, naming: Naming) -> 
     """Yield what the command line and the input file name."""
     for text in tasks:
         ref = naming.ref(text)
-        if naming.wanted(ref):
-            yield ref
+        if not naming.wanted(ref):
+            raise UsageError(f"{short(str(ref), 120)} is of another source than --source says")
+        yield ref
     if input_file is not None:
         for ref in read_refs(input_file, naming, stdin=sys.stdin):
             if naming.wanted(ref):

@@ -70,6 +70,7 @@ class Tally:
     old_watermarked_only: int = 0
     incomplete: int = 0
     found_incomplete: int = 0
+    not_renewed: int = 0
     missing_previews: int = 0
     watermarked: int = 0
     source_faults: int = 0
@@ -127,6 +128,7 @@ class Tally:
     def _add_archived(self, outcome: Outcome) -> None:
         self.already += outcome.already
         self.archived += not outcome.already
+        self.not_renewed += outcome.fault is not None
         self.watermarked += outcome.watermarked
         self.stored_bytes += outcome.stored_bytes
         if any(_is_main(word) for word in outcome.missing):
@@ -179,6 +181,7 @@ def outcome_exit(tally: Tally, *, nightly: bool) -> frozenset[ExitCode]:
     else:
         marked, retry = tally.watermarked_only, tally.retry
         others = tally.waiting + tally.failed + tally.gone + tally.refused + tally.incomplete
+        others += tally.not_renewed
     open_tasks = (retry - marked) + others + tally.queued + tally.source_faults
     if marked:
         facts.add(ExitCode.WATERMARKED_ONLY)

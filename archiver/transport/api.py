@@ -248,7 +248,7 @@ class HttpApi:
             raise NoCreditError(f"{host} says that the account has no credit (HTTP 402)")
         if answer.status == 403:
             if answer.body is not None:
-                raise KeyRefusedError(f"{host} refuses the key (HTTP 403)")
+                raise KeyRefusedError(f"{host} refuses the key (HTTP 403)", forbidden=True)
             raise SourceFaultError(
                 f"{host} answers HTTP 403 without a JSON body: a firewall or a login page"
             )

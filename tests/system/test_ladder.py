@@ -154,6 +154,18 @@ def test_a_link_that_was_refused_is_not_asked_again_under_another_name(bench: Be
     assert bench.asked(RAW) == 1
 
 
+def test_a_key_that_may_not_ask_for_unmarked_links(bench: Bench) -> None:
+    """403 at that endpoint only: the marked copy is archived, and the source goes on."""
+    offer(bench, CASES["marked last"])
+    path = "/luma/generations/t/download_video_url"
+    denied = Status(status=403, body=b'{"error":{"message":"no permission"}}')
+    bench.gateway.script(path, denied, always=True)
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    assert bench.video("t")["watermarked"] is True
+    (refusal,) = bench.manifest("t")["refused"]
+    assert (refusal["rendition"], refusal["code"]) == ("no_mark", "unavailable")
+
+
 def test_prefer_orders_clean_ones_but_never_a_marked_one_first(bench: Bench) -> None:
     """The user's order is followed within clean and within marked."""
     bench.configure(download={"prefer": ["url", "download_url", "video_raw"]})

@@ -231,6 +231,23 @@ def test_again_replaces_changed_bytes(bench: Bench) -> None:
     assert bench.video("t")["sha256"] == new["sha256"]
 
 
+def test_again_that_meets_a_fault_changes_nothing(bench: Bench) -> None:
+    """What is stored is not missing; that it was not renewed is told, and exit 3."""
+    bench.clean_task("t")
+    bench.archive("t")
+    before = (bench.store / FOLDER / "t" / "manifest.json").read_bytes()
+    bench.gateway.assets_mode = Mode.FAILING
+    done = bench.cli("archive", "t", "--again", "--json")
+    summary = done.objects()[-1]
+    assert (done.code, summary["already"], summary["incomplete"]) == (3, 1, 0)
+    assert (bench.store / FOLDER / "t" / "manifest.json").read_bytes() == before
+    (row,) = rows(bench)
+    assert (row.state, row.fault, row.incomplete) == (State.ARCHIVED, None, False)
+    assert row.prompt == "prompt of t"
+    bench.gateway.assets_mode = Mode.UP
+    assert bench.archive("t", again=True).exit_code is ExitCode.DONE
+
+
 def test_verify_finds_and_repairs(bench: Bench) -> None:
     """Rot, loss and a lost manifest: exit 12; repaired where the same bytes can be had."""
     bench.clean_task("rot", seed=1)

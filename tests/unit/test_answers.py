@@ -468,6 +468,9 @@ def test_the_outermost_word_counts() -> None:
         {"code": "success", "data": json.dumps(BODY)},
         json.dumps({"code": "success", "data": BODY}),
         {"code": 200, "msg": "", "data": BODY, "exec_time": 0.03},
+        {"task_id": "e4", "status": "SUCCESS", "data": BODY},
+        {"code": "success", "data": {"status": "SUCCESS", "data": BODY}},
+        {"id": 5, "task_id": "e4", "progress": "100%", "created_at": 1, "data": BODY},
     ],
 )
 def test_unusual_envelopes(wrapped: JsonValue) -> None:

@@ -157,8 +157,13 @@ class LumaProvider:
             answer = self._api.request("GET", path)
             raise_for_answer(answer)
             inner = unwrap(answer.body).value
-        except (KeyRefusedError, NoCreditError):
-            raise
+        except (KeyRefusedError, NoCreditError) as error:
+            # Some keys may ask for tasks, and not for this.
+            if not (isinstance(error, KeyRefusedError) and error.forbidden):
+                raise
+            raise DeadLinkError(
+                f"the API gives no link without watermark: {error.message}", code="unavailable"
+            ) from error
         except ProviderError as error:
             raise DeadLinkError(
                 f"the API gives no link without watermark: {error.message}", code="unavailable"
