@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 
@@ -114,8 +116,21 @@ class Draft:
         """Return what is stored of an output."""
         return self._assets.get(place_of(asset))
 
-    def store(self, record: AssetRecord, *, now: datetime) -> None:
-        """Take up a file that is about to get its final name, in place of the one before."""
+    @contextmanager
+    def storing(self, record: AssetRecord, *, now: datetime) -> Iterator[None]:
+        """Take up a file that gets its final name meanwhile; if it does not, all is as before."""
+        assets, missing, refused = copy(self._assets), copy(self._missing), copy(self._refused)
+        superseded, doomed = copy(self._superseded), copy(self.doomed)
+        self._store(record, now=now)
+        try:
+            yield
+        except BaseException:
+            self._assets, self._missing, self._refused = assets, missing, refused
+            self._superseded, self.doomed = superseded, doomed
+            raise
+
+    def _store(self, record: AssetRecord, *, now: datetime) -> None:
+        """Take up a file in place of the one before."""
         place = place_of(record)
         old = self._assets.get(place)
         if old is not None:

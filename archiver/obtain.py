@@ -156,11 +156,12 @@ class Obtaining:
             asset.role, asset.index, fetched.info.extension, watermarked=rendition.watermarked
         )
         now = self._parts.clock.now()
-        self._draft.store(describe(asset, rendition, fetched, name=name, now=now), now=now)
-        data = self._draft.manifest(now=now).to_bytes()
-        entry = JournalEntry(ref=self._row.ref, path=self._folder, draft=data)
-        self._parts.catalog.write_journal(entry)
-        upload.publish(sha256=fetched.sha256)
+        record = describe(asset, rendition, fetched, name=name, now=now)
+        with self._draft.storing(record, now=now):
+            data = self._draft.manifest(now=now).to_bytes()
+            entry = JournalEntry(ref=self._row.ref, path=self._folder, draft=data)
+            self._parts.catalog.write_journal(entry)
+            upload.publish(sha256=fetched.sha256)
 
 
 def fetch_rendition(
