@@ -27,6 +27,8 @@ from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
 
 STORE_ID = "store_id"
+STORE_CONFLICT = "store_conflict"
+"""Code of the error that another machine wrote meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +84,7 @@ class Session:
             self.store.check()
             if self.catalog.fact(STORE_ID) is None:
                 if found is None:
-                    found = StoreIdentity(id=str(uuid.uuid4()), created_at=self.clock.now())
-                    self.store.put_document(layout.STORE_KEY, found.to_bytes())
+                    found = self._made_identity()
                 else:
                     adopt(self)
                 self.catalog.remember_fact(STORE_ID, found.id)
@@ -121,6 +122,16 @@ class Session:
                 " own. Nothing was written"
             )
         return found
+
+    def _made_identity(self) -> StoreIdentity:
+        """Give a new store its identity; if another machine just did so, that one counts."""
+        made = StoreIdentity(id=str(uuid.uuid4()), created_at=self.clock.now())
+        try:
+            self.store.put_document(layout.STORE_KEY, made.to_bytes())
+        except StoreError as error:
+            if error.code != STORE_CONFLICT:
+                raise
+        return read_identity(self.store) or made
 
     def check_identity(self) -> None:
         """Raise `WrongStoreError` unless the store is the one that the catalog knows."""

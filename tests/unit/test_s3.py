@@ -16,10 +16,18 @@ from hypothesis import strategies as st
 
 from archiver.config.settings import S3Config, StoreConfig
 from archiver.contracts import Upload
-from archiver.errors import ConfigError, DamageError, StoreError, StoreFullError
+from archiver.errors import (
+    ConfigError,
+    DamageError,
+    PassingError,
+    StoreError,
+    StoreFullError,
+)
+from archiver.layout import STORE_KEY
 from archiver.stores.s3 import Credentials, S3Store, connect
 from archiver.stores.s3.buffers import KEPT, SMALL_BYTES, Buffers, Filling
 from archiver.stores.s3.checks import AwsChecks, Checks, Md5Checks, checks_for
+from archiver.stores.s3.diagnosis import PROBES
 from archiver.stores.s3.parts import MAX_PARTS, Lanes, Multipart, base_for, part_bytes
 from archiver.stores.s3.place import Identity, header_values
 from archiver.stores.s3.renames import copy
@@ -840,6 +848,77 @@ def test_a_server_that_cannot_list_uploads(
     store.check()
 
 
+def test_a_lost_beginning_leaves_no_upload(fake: FakeS3, store: S3Store) -> None:
+    """The answer to the beginning is lost, and it begins again: the first one does not stay."""
+    fake.rules.append(Rule("POST", "uploads", status=500, code="InternalError", after_doing=True))
+    upload = begun(store, content(PART + 1))
+    assert len(fake.uploads) == 1
+    upload.publish(sha256="")
+    assert fake.uploads == {}
+    assert len(fake.requests("POST", "?uploads")) == 2
+
+
+def test_probes_of_killed_runs_go(fake: FakeS3, store: S3Store) -> None:
+    """The store is tried at the beginning of a run: what an earlier try left is removed."""
+    fake.rules.append(Rule("DELETE", times=9, status=403, code="AccessDenied"))
+    with pytest.raises(StoreError):
+        store.check()
+    assert len(fake.objects) == 1
+    fake.rules.clear()
+    key = f"pre/fix/{PROBES}killed"
+    fake.uploads["killed"] = (key, {}, {})
+    store.check()
+    assert (fake.objects, fake.uploads) == ({}, {})
+
+
+def test_a_probe_that_another_run_took_is_written_again(fake: FakeS3, store: S3Store) -> None:
+    """Two runs that begin at once take each other's probes for left ones."""
+    fake.rules.append(Rule("PUT", "/probe-", then=lambda server: server.objects.clear()))
+    store.check()
+    assert len(fake.requests("PUT", "/probe-")) == 2
+    assert fake.objects == {}
+
+
+def test_the_storage_class_is_tried_at_once(fake: FakeS3) -> None:
+    """A class that the server does not know is found before any task is asked for."""
+    rule = Rule("POST", "x-amz-storage-class: BOGUS", times=9, status=400)
+    rule.code = "InvalidStorageClass"
+    fake.rules.append(rule)
+    with pytest.raises(StoreError, match="storage_class"):
+        connected(fake, storage_class="BOGUS").check()
+
+
+@pytest.mark.parametrize("size", [100, PART + 1], ids=["small", "parts"])
+@pytest.mark.parametrize("held", [True, False])
+def test_a_task_archived_by_another_machine_is_not_touched(
+    fake: FakeS3, store: S3Store, size: int, held: bool
+) -> None:
+    """Its manifest came, or changed, since it was read: no object is replaced."""
+    if held:
+        store.put_document(MANIFEST, b"{}")
+    store.read_document(MANIFEST)
+    upload = begun(store, content(size))
+    other = connected(fake)
+    other.put_document(MANIFEST, b'{"theirs": 1}')
+    with pytest.raises(PassingError, match="one writer"):
+        upload.publish(sha256="")
+    upload.discard()
+    assert list(fake.objects) == [f"pre/fix/{MANIFEST}"]
+    assert fake.uploads == {}
+
+
+def test_a_store_has_one_identity(fake: FakeS3, store: S3Store) -> None:
+    """Two machines make a store at the same moment: the second is told."""
+    other = connected(fake)
+    assert store.read_document(STORE_KEY) is None
+    assert other.read_document(STORE_KEY) is None
+    store.put_document(STORE_KEY, b"first")
+    with pytest.raises(StoreError) as caught:
+        other.put_document(STORE_KEY, b"second")
+    assert caught.value.code == "store_conflict"
+    assert other.read_document(STORE_KEY) == b"first"
+
+
 def test_stale_uploads(fake: FakeS3, store: S3Store) -> None:
     """Uploads begun longer ago than asked are aborted, those of other prefixes never."""
     fake.uploads["u1"] = (f"pre/fix/{KEY}", {}, {})
@@ -858,7 +937,7 @@ def test_stale_uploads(fake: FakeS3, store: S3Store) -> None:
     [
         (Rule("GET", "list-type", times=9, status=403, code="AccessDenied"), "s3:ListBucket"),
         (Rule("PUT", "probe", times=9, status=403, code="AccessDenied"), "s3:PutObject"),
-        (Rule("GET", "probe", times=9, status=403, code="AccessDenied"), "s3:GetObject"),
+        (Rule("GET", "/probe-", times=9, status=403, code="AccessDenied"), "s3:GetObject"),
         (Rule("DELETE", "probe", times=9, status=403, code="AccessDenied"), "s3:DeleteObject"),
         (
             Rule("DELETE", "uploadId", times=9, status=403, code="AccessDenied"),

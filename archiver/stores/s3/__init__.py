@@ -5,10 +5,11 @@ are one put, larger ones a multipart upload; both happen only when the pipeline 
 an object under its final name is always whole.
 
 What is guaranteed on any server: an object is visible whole or not at all, and the last good one
-stays until the new one takes its place. What is not: one prefix has one writer. Where the server
-honours conditions on puts, a second machine that rewrites the same manifest is told so
-(`store_conflict`); elsewhere the last manifest wins. No check that a server makes is relied on:
-sizes are looked at after every write, digests are the pipeline's own.
+stays until the new one takes its place. What is not: one prefix has one writer. A second machine is
+told so (`store_conflict`) when a task's manifest is another one than was read before its objects
+are replaced and, where the server honours conditions on puts, when it rewrites the manifest;
+elsewhere the last manifest wins. No check that a server makes is relied on: sizes are looked at
+after every write, digests are the pipeline's own.
 
 Importing this package is cheap next to `connect`, which loads boto3.
 """

@@ -80,7 +80,8 @@ def connect(
 
 def _shown(endpoint_url: str) -> str:
     parts = urlsplit(endpoint_url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    # With the slash, what comes after it in a message cannot be taken for a port.
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
 
 
 def _client(

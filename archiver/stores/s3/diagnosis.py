@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from archiver.errors import StoreError
 from archiver.stores.s3.documents import Documents
 from archiver.stores.s3.place import Place
-from archiver.stores.s3.sweep import unfinished_uploads
+from archiver.stores.s3.sweep import abort, unfinished_uploads
+
+PROBES = ".archiver/probe-"
+"""What the names of all probes begin with."""
 
 _CONTENT = b"archiver"
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,9 @@ class _Step:
 class Diagnosis:
     """The probe object and the probe upload of one try.
 
+    Probes of killed runs go too. One of a run that begins just now may be among them: it tries
+    again.
+
     Args:
         token: Makes their names different from any other run's.
     """
@@ -47,7 +54,8 @@ class Diagnosis:
     def __init__(self, place: Place, token: str) -> None:
         self._place = place
         self._documents = Documents(place)
-        self._key = f".archiver/probe-{token}"
+        self._key = f"{PROBES}{token}"
+        self._left: list[str] = []
 
     def require(self) -> None:
         """Raise the first fault that a run cannot live with."""
@@ -84,30 +92,41 @@ class Diagnosis:
 
     def _list(self) -> None:
         with self._place.faults("list"):
-            self._place.client.list_objects_v2(
-                Bucket=self._place.bucket, Prefix=self._place.top, MaxKeys=1
+            answer = self._place.client.list_objects_v2(
+                Bucket=self._place.bucket, Prefix=self._place.top + PROBES
             )
+        self._left = [
+            found["Key"].removeprefix(self._place.top) for found in answer.get("Contents", [])
+        ]
 
     def _write(self) -> None:
         self._documents.write(self._key, _CONTENT, media_type="text/plain")
 
     def _read(self) -> None:
-        if self._documents.read(self._key, max_bytes=1024) != _CONTENT:
-            raise StoreError(f"{self._place.label} does not give back what was written")
+        for _ in range(_TRIES):
+            found = self._documents.read(self._key, max_bytes=1024)
+            if found == _CONTENT:
+                return
+            if found is None:
+                self._write()
+        raise StoreError(f"{self._place.label} does not give back what was written")
 
     def _delete(self) -> None:
-        self._place.remove(self._key)
+        for key in (self._key, *self._left):
+            self._place.remove(key)
 
     def _multipart(self) -> None:
         place = self._place
         full = place.full(self._key)
         with place.faults("begin and abort a multipart upload in"):
             begun = place.client.create_multipart_upload(
-                Bucket=place.bucket, Key=full, **place.encryption, **place.checks.of_create()
+                # Begun as an asset's: whether its storage class is known is seen before any task.
+                Bucket=place.bucket,
+                Key=full,
+                **place.of_asset,
+                **place.checks.of_create(),
             )
-            place.client.abort_multipart_upload(
-                Bucket=place.bucket, Key=full, UploadId=begun["UploadId"]
-            )
+        abort(place, full, begun["UploadId"])
 
     def _list_uploads(self) -> None:
         with self._place.faults("list the unfinished uploads of"):

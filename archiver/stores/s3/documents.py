@@ -16,13 +16,17 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from archiver.errors import DamageError, StoreError
+from archiver.errors import DamageError, PassingError, StoreError
+from archiver.layout import STORE_KEY
 from archiver.stores.s3.faults import code_of, status_of
 from archiver.stores.s3.place import OWN_FOLDER, Place
 from archiver.stores.s3.reader import ObjectReader
 
 REMEMBERED = 1024
 """How many documents that were read are remembered until they are written."""
+
+CONFLICT = "store_conflict"
+"""Code of the error that another machine wrote meanwhile."""
 
 _UNSUPPORTED = frozenset({400, 501})
 _REFUSED = frozenset({404, 409, 412})
@@ -57,8 +61,8 @@ class Documents:
             DamageError: It is larger than `max_bytes`.
         """
         version = self._read(key, max_bytes)
-        # Any run may rewrite the bookkeeping at any time.
-        if not key.startswith(OWN_FOLDER) and version.etag != "":
+        # Any run may rewrite the bookkeeping at any time, but for the identity, written once.
+        if (key == STORE_KEY or not key.startswith(OWN_FOLDER)) and version.etag != "":
             with self._lock:
                 self._seen[key] = version.etag
                 self._seen.move_to_end(key)
@@ -78,6 +82,24 @@ class Documents:
                     f" ({max_bytes} bytes)"
                 )
             return _Version(data=reader.readall() or b"", etag=reader.etag)
+
+    def require_unchanged(self, key: str) -> None:
+        """Look whether a document that was read is still that version, before objects change.
+
+        Raises:
+            PassingError: It is not (`store_conflict`); where it was never read, nothing.
+        """
+        with self._lock:
+            if key not in self._seen:
+                return
+            seen = self._seen[key]
+        found = self._place.head(key)
+        if (None if found is None else _strong(found.etag)) != (seen and _strong(seen)):
+            raise PassingError(
+                f"{key} in {self._place.label} was changed by another writer meanwhile; nothing"
+                " was replaced: one prefix has one writer",
+                code=CONFLICT,
+            )
 
     def write(self, key: str, data: bytes, *, media_type: str) -> None:
         """Replace a document, unless it is known that somebody else did.
@@ -107,7 +129,7 @@ class Documents:
                 raise StoreError(
                     f"{key} in {self._place.label} was changed by another writer meanwhile; that"
                     " version was kept: one prefix has one writer",
-                    code="store_conflict",
+                    code=CONFLICT,
                 )
         self._put(key, data, media_type, {})
         self._conditions = False
@@ -128,3 +150,8 @@ class Documents:
             **place.encryption,
             **place.checks.of_put(data, hashlib.sha256(data).digest()),
         )
+
+
+def _strong(etag: str) -> str:
+    """Return an entity tag without the mark that something between put before it."""
+    return etag.removeprefix("W/")

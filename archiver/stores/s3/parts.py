@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import StoreError
 from archiver.stores.s3.buffers import Buffers
 from archiver.stores.s3.place import TOKEN, Identity, Place
-from archiver.stores.s3.sweep import OpenUploads
+from archiver.stores.s3.sweep import OpenUploads, abort
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
@@ -120,6 +120,9 @@ class Multipart:
             )
         self._upload_id = answer["UploadId"]
         open_uploads.started(self._upload_id)
+        if answer["ResponseMetadata"].get("RetryAttempts"):
+            # An answer that was lost may have begun one as well.
+            open_uploads.clean_key(self._full)
 
     @property
     def next_number(self) -> int:
@@ -187,7 +190,7 @@ class Multipart:
         """
         wait(self._sending)
         self._open_uploads.ended(self._upload_id)
-        self._open_uploads.abort(self._full, self._upload_id)
+        abort(self._place, self._full, self._upload_id)
 
     def _collect(self) -> None:
         """Take the results of what has left; a failure of any part ends the upload."""

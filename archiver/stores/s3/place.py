@@ -37,6 +37,7 @@ class Found:
     size_bytes: int
     modified_at: datetime | None
     token: str | None
+    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +106,16 @@ class Place:
         key = {"SSEKMSKeyId": self.sse_kms_key_id} if self.sse_kms_key_id else {}
         return {"ServerSideEncryption": self.sse, **key}
 
-    def of_upload(self, key: str) -> Mapping[str, Any]:
-        """Arguments of an upload: an asset has a storage class, the store's bookkeeping has none.
-
-        STANDARD is left out, as not every server knows it.
-        """
-        if self.storage_class in ("", _STANDARD) or key.startswith(OWN_FOLDER):
+    @property
+    def of_asset(self) -> Mapping[str, Any]:
+        """Arguments of an asset's write. STANDARD is left out, as not every server knows it."""
+        if self.storage_class in ("", _STANDARD):
             return self.encryption
         return {"StorageClass": self.storage_class, **self.encryption}
+
+    def of_upload(self, key: str) -> Mapping[str, Any]:
+        """Arguments of an upload: an asset has a storage class, bookkeeping has none."""
+        return self.encryption if key.startswith(OWN_FOLDER) else self.of_asset
 
     def head(self, key: str) -> Found | None:
         """Look at an object; `None` when it is not there."""
@@ -130,6 +133,7 @@ class Place:
             size_bytes=answer["ContentLength"],
             modified_at=answer.get("LastModified"),
             token=metadata.get(TOKEN),
+            etag=answer.get("ETag", ""),
         )
 
     def remove(self, key: str) -> None:

@@ -20,7 +20,7 @@ from archiver.stores.s3.diagnosis import Diagnosis, Trial
 from archiver.stores.s3.documents import Documents
 from archiver.stores.s3.faults import status_of
 from archiver.stores.s3.parts import MAX_PART_BYTES, MIN_PART_BYTES, Lanes
-from archiver.stores.s3.place import Place
+from archiver.stores.s3.place import OWN_FOLDER, Place
 from archiver.stores.s3.reader import READ_AHEAD_BYTES, ObjectReader
 from archiver.stores.s3.renames import NOTE, clean_rename
 from archiver.stores.s3.sweep import OpenUploads
@@ -70,8 +70,12 @@ class S3Store:
         return self._place.label
 
     def check(self) -> None:
-        """List, write, read and delete a probe object; begin and abort a probe upload."""
+        """List, write, read and delete a probe object; begin and abort a probe upload.
+
+        What a killed run left of its own probes is removed.
+        """
         Diagnosis(self._place, self._new_token()).require()
+        self._open_uploads.clean(OWN_FOLDER.rstrip("/"))
 
     def diagnose(self) -> list[Trial]:
         """Try every right that a run needs, and say of each whether it is there."""
@@ -87,6 +91,7 @@ class S3Store:
         return S3Upload(
             self._place,
             folder,
+            documents=self._documents,
             part_size_bytes=self._part_size_bytes,
             lanes=self._lanes,
             buffers=self._buffers,

@@ -38,14 +38,14 @@ class Unfinished:
     begun_at: datetime | None
 
 
-def unfinished_uploads(place: Place) -> list[Unfinished]:
-    """Return every unfinished upload below the prefix.
+def unfinished_uploads(place: Place, full_key: str = "") -> list[Unfinished]:
+    """Return every unfinished upload below the prefix, or of one key.
 
     Raises:
         ClientError: The server's refusal, for the caller to judge.
     """
     pages = place.client.get_paginator("list_multipart_uploads").paginate(
-        Bucket=place.bucket, Prefix=place.top
+        Bucket=place.bucket, Prefix=full_key or place.top
     )
     try:
         return [
@@ -54,11 +54,24 @@ def unfinished_uploads(place: Place) -> list[Unfinished]:
             )
             for page in pages
             for found in page.get("Uploads", [])
+            if not full_key or found["Key"] == full_key
         ]
     except ClientError as error:
         if code_of(error) == _NONE:
             return []
         raise
+
+
+def abort(place: Place, full_key: str, upload_id: str) -> None:
+    """Abort one upload; one that is not there any more is no error."""
+    with place.faults("remove an unfinished upload of"):
+        try:
+            place.client.abort_multipart_upload(
+                Bucket=place.bucket, Key=full_key, UploadId=upload_id
+            )
+        except ClientError as error:
+            if code_of(error) not in (_NONE, "404"):
+                raise
 
 
 class OpenUploads:
@@ -104,7 +117,15 @@ class OpenUploads:
             for found in dead:
                 del self._listed[found.upload_id]
         for found in dead:
-            self.abort(found.key, found.upload_id)
+            abort(self._place, found.key, found.upload_id)
+
+    def clean_key(self, full_key: str) -> None:
+        """Abort what is unfinished of one object, but for what this process is at work on."""
+        found = self._tolerant_listing(full_key)
+        with self._lock:
+            dead = [upload for upload in found if upload.upload_id not in self._alive]
+        for upload in dead:
+            abort(self._place, upload.key, upload.upload_id)
 
     def clean_stale(self, older_than: timedelta) -> int:
         """Abort every upload below the prefix that was begun longer ago; return how many."""
@@ -117,13 +138,13 @@ class OpenUploads:
                 if found.begun_at and found.begun_at < limit and found.upload_id not in alive
             ]
         for found in stale:
-            self.abort(found.key, found.upload_id)
+            abort(self._place, found.key, found.upload_id)
         return len(stale)
 
-    def _tolerant_listing(self) -> list[Unfinished]:
+    def _tolerant_listing(self, full_key: str = "") -> list[Unfinished]:
         with self._place.faults("list the unfinished uploads of"):
             try:
-                return unfinished_uploads(self._place)
+                return unfinished_uploads(self._place, full_key)
             except ClientError as error:
                 if status_of(error) not in _CANNOT_LIST:
                     raise
@@ -136,15 +157,3 @@ class OpenUploads:
                         code_of(error),
                     )
                 return []
-
-    def abort(self, full_key: str, upload_id: str) -> None:
-        """Abort one upload; one that is not there any more is no error."""
-        place = self._place
-        with place.faults("remove an unfinished upload of"):
-            try:
-                place.client.abort_multipart_upload(
-                    Bucket=place.bucket, Key=full_key, UploadId=upload_id
-                )
-            except ClientError as error:
-                if code_of(error) not in (_NONE, "404"):
-                    raise

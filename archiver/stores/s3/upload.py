@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 from archiver.contracts import ResumeProof
 from archiver.errors import StoreError
+from archiver.layout import MANIFEST_NAME
 from archiver.model import StoredObject
 from archiver.stores.s3.buffers import Buffers, Filling
+from archiver.stores.s3.documents import Documents
 from archiver.stores.s3.parts import Lanes, Multipart, base_for, part_bytes
 from archiver.stores.s3.place import Identity, Place, header_values
 from archiver.stores.s3.renames import begin_rename, clean_rename, copy, finish_rename
@@ -27,6 +29,7 @@ class S3Upload:
         place: Place,
         folder: str,
         *,
+        documents: Documents,
         part_size_bytes: int,
         lanes: Lanes,
         buffers: Buffers,
@@ -35,6 +38,7 @@ class S3Upload:
     ) -> None:
         self._place = place
         self._folder = folder
+        self._documents = documents
         self._part_size_bytes = part_size_bytes
         self._base_bytes = part_size_bytes
         self._lanes = lanes
@@ -134,13 +138,15 @@ class S3Upload:
         Raises:
             StoreError: Also when the object is not there afterwards, or of another size, or
                 another writer's.
-            PassingError: It was renamed on its way, and its first name is taken.
+            PassingError: Another machine archived the task meanwhile; or it was renamed on its
+                way, and its first name is taken. Nothing was replaced.
         """
         if self._stored is not None:
             return self._stored
         identity = self._require_identity()
         key = f"{self._folder}/{identity.name}"
         with self._at_work():
+            self._documents.require_unchanged(f"{self._folder}/{MANIFEST_NAME}")
             if self._multipart is None:
                 self._put(key, identity, sha256)
                 self._verify(key, token=None)
@@ -212,11 +218,19 @@ class S3Upload:
         self.discard()
 
     def discard(self) -> None:
-        """Let go of all bytes, on the server too."""
+        """Let go of all bytes, on the server too.
+
+        After a failure of the store that may fail as well: what is left is the next run's to
+        remove, and the first failure is the one to report.
+        """
         if self._ended:
             return
         self._ended = True
-        self._drop()
+        try:
+            self._drop()
+        except StoreError:
+            if not self._failed:
+                raise
 
     def _drop(self) -> None:
         multipart, self._multipart = self._multipart, None
