@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,6 +42,7 @@ class Asked:
     method: str
     target: str
     size: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method} {self.target} ({self.size} bytes)"
@@ -90,12 +91,12 @@ class S3Proxy:
         """Return the requests that changed something, oldest first."""
         return [asked for asked in self.seen if asked.number]
 
-    def note(self, method: str, target: str, size: int) -> Asked:
+    def note(self, method: str, target: str, size: int, headers: Mapping[str, str]) -> Asked:
         """Count one request."""
         with self.lock:
             changing = method in CHANGING
             number = 1 + sum(1 for asked in self.seen if asked.number) if changing else 0
-            asked = Asked(number=number, method=method, target=target, size=size)
+            asked = Asked(number=number, method=method, target=target, size=size, headers=headers)
             self.seen.append(asked)
             return asked
 
@@ -146,7 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
-        asked = self.state.note(self.command, self.path, size)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = self.state.note(self.command, self.path, size, headers)
         wrong = self.state.rule(asked)
         if wrong is None:
             self._pass_on(self.rfile.read(size), size)
