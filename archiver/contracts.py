@@ -363,7 +363,14 @@ class Gathered(Protocol):
     size_bytes: int
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes. Raises nothing: a broken structure is `Prober.probe`'s to report."""
+        """Take the next bytes. Raises nothing: a broken structure is `Prober.probe`'s to report.
+
+        It may wait while others hold large pictures.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give up what it holds that others may wait for; it is not fed any more."""
         ...
 
 

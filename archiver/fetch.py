@@ -8,6 +8,7 @@ Source: RFC 9110 sections 13.1.5 (If-Range), 14.4 (Content-Range), 15.3.7 (206).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -119,12 +120,15 @@ class Fetcher:
             RenditionError: This rendition is of no use.
             StoreError, StoppedError, ProviderError: As they come.
         """
-        return _Transfer(self._downloads, self._prober, self._max_size_bytes, wanted, upload).run()
+        transfer = _Transfer(self._downloads, self._prober, self._max_size_bytes, wanted, upload)
+        with contextlib.closing(transfer):
+            return transfer.run()
 
     def take(self, content: bytes, wanted: Wanted, upload: Upload) -> Fetched:
         """Bring bytes that came inside the answer into an upload, probed like any others."""
         transfer = _Transfer(self._downloads, self._prober, self._max_size_bytes, wanted, upload)
-        return transfer.take(content)
+        with contextlib.closing(transfer):
+            return transfer.take(content)
 
 
 class _Transfer:
@@ -149,14 +153,20 @@ class _Transfer:
         self._short_bodies = 0
         self._renewed_at_bytes = -1
         self._wire_bytes = 0
+        self._gathered: Gathered = prober.gather()
         self._begin()
 
     def _begin(self) -> None:
         self._digest = hashlib.sha256()
-        self._gathered: Gathered = self._prober.gather()
+        self._gathered.release()
+        self._gathered = self._prober.gather()
         self._head = bytearray()
         self._identified = False
         self._size_bytes = 0
+
+    def close(self) -> None:
+        """Let go of what others may wait for."""
+        self._gathered.release()
 
     # --- the whole ------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from archiver.contracts import Peek, Sniffed
 from archiver.probe.boxwalk import BoxWalker
 from archiver.probe.known import KnownBytes
@@ -15,6 +17,8 @@ SNIFFED_BYTES = 64 << 10
 HEAD_BYTES = 2 << 20
 TAIL_BYTES = 256 << 10
 PICTURE_BYTES = 64 << 20
+LARGE_BYTES = 6 << 20
+LARGE_PICTURES = 4
 _WALKERS: dict[str, type[Walker]] = {
     **dict.fromkeys(
         ("mp4", "m4v", "mov", "m4a", "m4b", "3gp", "3g2", "avif", "heic", "heif", "jxl"), BoxWalker
@@ -25,18 +29,38 @@ _WALKERS: dict[str, type[Walker]] = {
 }
 
 
+class Room:
+    """Who may hold a large picture just now, so that memory does not grow with the workers.
+
+    Beyond the head that every file may keep, a few hold up to 6 MiB, and one of them more. The
+    others wait, which their servers see as a slow reader. Nobody waits for what comes before what
+    it has, so somebody always gets on.
+    """
+
+    def __init__(self) -> None:
+        self.turns = (
+            (HEAD_BYTES, threading.BoundedSemaphore(LARGE_PICTURES)),
+            (LARGE_BYTES, threading.BoundedSemaphore(1)),
+        )
+
+
 class GatheredMedia:
     """The head, the tail, and what a walk over the structure found; pictures whole.
 
     Holds at most 2 MiB of head, 1 MiB of tail and 8 MiB of index; of a picture 64 MiB. It can be
     pickled, so that the judging may happen in another process.
 
+    Args:
+        room: Shared by all that are gathered at the same time; `None`: this one is alone.
+
     Attributes:
         size_bytes: How many bytes came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self.size_bytes = 0
+        self._room = room
+        self._held: list[threading.BoundedSemaphore] = []
         self._head = bytearray()
         self._head_limit = HEAD_BYTES
         self._tail = bytearray()
@@ -57,11 +81,33 @@ class GatheredMedia:
                 self._walker.feed(memoryview(bytes(self._head)), 0)
         room = self._head_limit - len(self._head)
         if room > 0:
+            self._wait_for_room(len(self._head) + min(room, len(view)))
             self._head += view[:room]
         if room < len(view):
             self._outgrow(view[max(0, room) :])
         if self._walker is not None:
             self._walker.feed(view, at)
+
+    def _wait_for_room(self, size_bytes: int) -> None:
+        turns = self._room.turns if self._room is not None else ()
+        for limit, turn in turns[len(self._held) :]:
+            if size_bytes <= limit:
+                return
+            turn.acquire()
+            self._held.append(turn)
+
+    def release(self) -> None:
+        """Let others hold large pictures: this one is judged, or given up."""
+        while self._held:
+            self._held.pop().release()
+
+    def __del__(self) -> None:
+        """Release, whoever forgot to."""
+        self.release()
+
+    def __getstate__(self) -> dict[str, object]:
+        """A copy for another process has a room of its own."""
+        return {**self.__dict__, "_room": None, "_held": []}
 
     def _begin(self, head: bytes) -> None:
         self._begun = True
@@ -79,6 +125,7 @@ class GatheredMedia:
             self._head_limit = HEAD_BYTES
             self._tail += self._head[-TAIL_BYTES:]
             del self._head[HEAD_BYTES:]
+            self.release()
         if len(rest) >= TAIL_BYTES:
             self._tail[:] = rest[-TAIL_BYTES:]
             return

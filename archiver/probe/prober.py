@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from archiver.contracts import Gathered, Peek, Sniffed
 from archiver.errors import NotMediaError
 from archiver.model import MediaInfo, Role
-from archiver.probe.gathering import SNIFFED_BYTES, GatheredMedia
+from archiver.probe.gathering import SNIFFED_BYTES, GatheredMedia, Room
 from archiver.probe.known import KnownBytes, SparseFile
 from archiver.probe.mislabelled import looks_like
 from archiver.probe.sniffing import sniff
@@ -32,6 +32,7 @@ class MediaProber:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pillow: PillowDecoder | None = None
+        self._room = Room()
 
     def __reduce__(self) -> tuple[type[MediaProber], tuple[()]]:
         """A copy for another process has its own locks."""
@@ -43,7 +44,7 @@ class MediaProber:
 
     def gather(self) -> GatheredMedia:
         """Begin to gather one file."""
-        return GatheredMedia()
+        return GatheredMedia(self._room)
 
     def probe(self, gathered: Gathered, *, role: Role, peek: Peek | None = None) -> MediaInfo:
         """Judge a whole file from what was gathered (and from `peek`, where the store can).
@@ -100,9 +101,12 @@ class MediaProber:
 
         gathered = self.gather()
         file.seek(0)
-        while chunk := file.read(_CHUNK_BYTES):
-            gathered.feed(chunk)
-        self._judge(gathered, role, peek, everything=True)
+        try:
+            while chunk := file.read(_CHUNK_BYTES):
+                gathered.feed(chunk)
+            self._judge(gathered, role, peek, everything=True)
+        finally:
+            gathered.release()
         sniffed = gathered.sniffed
         if role is Role.TEXT or sniffed is None or sniffed.kind == "image":
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import av
@@ -302,3 +303,22 @@ def test_a_store_that_fails_is_not_the_files_fault() -> None:
         assert probe(sample("mp4"), Role.VIDEO).codec == "h264"
     assert probe(bytes(far), Role.VIDEO).codec == "h264"
     assert probe(bytes(far), Role.VIDEO, peek=reader(bytes(far))).width_px == 96
+
+
+def test_large_pictures_take_turns() -> None:
+    """Only one holds more than 6 MiB at a time; the others go on once it is judged or dropped."""
+    start = bytes.fromhex("89504e470d0a1a0a0000000d49484452") + bytes(100_000)
+    first, second = PROBER.gather(), PROBER.gather()
+    for gathered in (first, second):
+        gathered.feed(start)
+        gathered.feed(bytes(3 << 20))
+    first.feed(bytes(4 << 20))
+    waiting = threading.Thread(target=second.feed, args=(bytes(4 << 20),))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    first.release()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    second.release()
+    assert pickle.loads(pickle.dumps(second)).size_bytes == second.size_bytes
