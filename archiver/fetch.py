@@ -108,9 +108,9 @@ class Fetcher:
     """
 
     def __init__(self, *, downloads: Downloads, prober: Prober, max_size_bytes: int) -> None:
-        self._downloads = downloads
-        self._prober = prober
-        self._max_size_bytes = max_size_bytes
+        self.downloads = downloads
+        self.prober = prober
+        self.max_size_bytes = max_size_bytes
 
     def fetch(self, wanted: Wanted, upload: Upload) -> Fetched:
         """Bring one rendition into an upload, whole and probed.
@@ -120,31 +120,22 @@ class Fetcher:
             RenditionError: This rendition is of no use.
             StoreError, StoppedError, ProviderError: As they come.
         """
-        transfer = _Transfer(self._downloads, self._prober, self._max_size_bytes, wanted, upload)
-        with contextlib.closing(transfer):
+        with contextlib.closing(_Transfer(self, wanted, upload)) as transfer:
             return transfer.run()
 
     def take(self, content: bytes, wanted: Wanted, upload: Upload) -> Fetched:
         """Bring bytes that came inside the answer into an upload, probed like any others."""
-        transfer = _Transfer(self._downloads, self._prober, self._max_size_bytes, wanted, upload)
-        with contextlib.closing(transfer):
+        with contextlib.closing(_Transfer(self, wanted, upload)) as transfer:
             return transfer.take(content)
 
 
 class _Transfer:
     """One file on its way: the upload, and all that is told from its bytes so far."""
 
-    def __init__(
-        self,
-        downloads: Downloads,
-        prober: Prober,
-        max_size_bytes: int,
-        wanted: Wanted,
-        upload: Upload,
-    ) -> None:
-        self._downloads = downloads
-        self._prober = prober
-        self._max_size_bytes = max_size_bytes
+    def __init__(self, fetcher: Fetcher, wanted: Wanted, upload: Upload) -> None:
+        self._downloads = fetcher.downloads
+        self._prober = fetcher.prober
+        self._max_size_bytes = fetcher.max_size_bytes
         self._wanted = wanted
         self._upload = upload
         self._link = wanted.link
@@ -153,13 +144,11 @@ class _Transfer:
         self._short_bodies = 0
         self._renewed_at_bytes = -1
         self._wire_bytes = 0
-        self._gathered: Gathered = prober.gather()
         self._begin()
 
     def _begin(self) -> None:
         self._digest = hashlib.sha256()
-        self._gathered.release()
-        self._gathered = self._prober.gather()
+        self._gathered: Gathered = self._prober.gather()
         self._head = bytearray()
         self._identified = False
         self._size_bytes = 0
@@ -343,6 +332,7 @@ class _Transfer:
     def _restart(self) -> None:
         if self._upload.offset or self._size_bytes:
             self._upload.restart()
+        self._gathered.release()
         self._begin()
 
     def _accept(self, chunk: bytes | memoryview, *, store: bool = True) -> None:
