@@ -8,6 +8,7 @@ from archiver.contracts import Provider
 from archiver.errors import DeadLinkError, PassingError, ProviderError, TaskNotFoundError
 from archiver.fetch import Link
 from archiver.model import Asset, Progress, Rendition, Task
+from archiver.positions import in_known_order, known_outputs
 
 MOST_RENEWALS = 8
 
@@ -91,7 +92,7 @@ class Links:
         self._answers += 1
         self._same_again = _urls(task) == _urls(self._task)
         if task.progress is Progress.FINISHED:
-            self._task = task
+            self._task = in_known_order(task, known_outputs(self._task.assets))
 
     def _newest(self, asset: Asset, rendition: Rendition) -> Rendition | None:
         found = self._task.asset(asset.role, asset.index)

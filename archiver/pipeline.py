@@ -23,6 +23,7 @@ from archiver.links import Links
 from archiver.manifest import Manifest, read_manifest
 from archiver.model import Asset, Outcome, Progress, Task
 from archiver.obtain import Obtaining, Parts
+from archiver.positions import in_known_order, known_outputs
 from archiver.recovery import readable_manifest, recover
 from archiver.redaction import Redactor
 
@@ -74,6 +75,7 @@ class Pipeline:
 
     def _keep(self, task: Task, row: TaskRow, folder: str) -> Outcome:
         held = readable_manifest(self.parts.store, folder, row.ref)
+        task = in_known_order(task, known_outputs(held.assets if held else ()))
         now = self.parts.clock.now()
         draft = Draft(
             task,

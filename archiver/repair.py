@@ -24,6 +24,7 @@ from archiver.manifest import AssetRecord, Manifest
 from archiver.model import Asset, Rendition, State
 from archiver.obtain import fetch_rendition
 from archiver.pipeline import Pipeline
+from archiver.positions import in_known_order, known_outputs
 from archiver.recovery import sha256_of
 from archiver.session import Session
 from archiver.verdicts import archived
@@ -123,6 +124,7 @@ def repair_files(
             lost.append(record)
     if lost:
         task = pipeline.provider.get_task(row.ref.task_id)
+        task = in_known_order(task, known_outputs(lost))
         links = Links(pipeline.provider, task)
         mended = [_repair_file(pipeline, row, links, task.assets, record) for record in lost]
         whole += [record for record in mended if record is not None]
