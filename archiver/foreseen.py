@@ -48,6 +48,7 @@ class Foreseen:
         self.name = provider.name
         self.link_lifetime = provider.link_lifetime
         self.batch_size = provider.batch_size
+        self.yields_to = frozenset[str](getattr(provider, "yields_to", ()))
         self._provider = provider
         self._clock = clock
         self._lock = threading.Lock()

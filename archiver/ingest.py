@@ -141,6 +141,12 @@ def _is_over(parcel: _Parcel, now: datetime) -> bool:
     return now - parcel.posted.saved_at > KEPT_FOR
 
 
+def _yielding(names: Iterable[str], providers: Mapping[str, Foreseen]) -> list[str]:
+    """Return the sources that leave a body to another one which takes it as well."""
+    takers = {providers[name].name for name in names}
+    return [name for name in names if takers & providers[name].yields_to]
+
+
 def source_of(posted: Posted, providers: Mapping[str, Foreseen], catalog: Catalog) -> str:
     """Return the source whose body it is.
 
@@ -162,6 +168,8 @@ def source_of(posted: Posted, providers: Mapping[str, Foreseen], catalog: Catalo
             "no configured source has answers of this shape; is it the right file?"
             f" (configured: {', '.join(sorted(providers))})"
         )
+    for name in _yielding(fitting, providers):
+        del fitting[name]
     if len(fitting) > 1:
         known = [n for n, tasks in fitting.items() if any(catalog.row(t.ref) for t in tasks)]
         if len(known) == 1:

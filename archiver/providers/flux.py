@@ -73,6 +73,8 @@ class FluxProvider:
     name = "flux"
     batch_size = 1
     link_lifetime: timedelta | None = _LIFETIME
+    yields_to = ("replicate",)
+    """Whose a posted body is that both could have given: Replicate's shape is Replicate's."""
 
     authorize: ClassVar[Callable[..., Callable[[], Mapping[str, str]]]] = staticmethod(authorize)
 

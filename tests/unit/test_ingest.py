@@ -15,7 +15,9 @@ from archiver.errors import ProviderError, TaskNotFoundError, UsageError
 from archiver.foreseen import FRESH_FOR, MOST_AT_HAND, Foreseen
 from archiver.ingest import source_of
 from archiver.model import Answer, JsonValue, Progress, Task, TaskRef
+from archiver.providers.flux import FluxProvider
 from archiver.providers.luma import LumaProvider
+from archiver.providers.replicate import ReplicateProvider
 from archiver.providers.suno import SunoProvider
 from tests.fakes import NOW, FakeApi
 from tests.gatewayfixture import ManualClock
@@ -80,6 +82,20 @@ def test_the_source_is_told_by_the_shape() -> None:
         assert source_of(posted(), {"luma": luma(), "suno": suno()}, catalog) == "luma"
         providers = {"luma": luma(), "two": luma("two")}
         assert source_of(posted("two"), providers, catalog) == "two"
+
+
+def test_replicates_shape_is_replicates() -> None:
+    """One gateway gives it for Flux too: Flux has such a body only where Replicate is no source."""
+    path = Path(__file__).resolve().parents[1] / "payloads" / "flux" / "replicate_shaped.json"
+    body = spool.Posted(
+        path=Path("-"), source=None, saved_at=NOW, body=json.loads(path.read_text())
+    )
+    clock = ManualClock(NOW)
+    flux = Foreseen(FluxProvider("flux", FakeApi()), clock)
+    replicate = Foreseen(ReplicateProvider("replicate", FakeApi()), clock)
+    with Catalog(None) as catalog:
+        assert source_of(body, {"flux": flux, "rep": replicate}, catalog) == "rep"
+        assert source_of(body, {"flux": flux}, catalog) == "flux"
 
 
 def test_in_doubt_the_sources_are_named() -> None:
