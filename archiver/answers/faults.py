@@ -265,7 +265,8 @@ def _raise(status: int, complaint: Complaint) -> None:
 
 def _raise_if_not_found(status: int, complaint: Complaint, said: str) -> None:
     if complaint.codes & _FRESH_CODES:
-        raise TaskNotFoundError(said, may_be_fresh=True)
+        # A vendor says it in words, with 404; a gateway has a code for it, or 400.
+        raise TaskNotFoundError(said, may_be_fresh=complaint.has_code or status != 404)
     if status == 404 and complaint.words in _OBJECT_NOT_FOUND:
         raise TaskNotFoundError(said, may_be_fresh=True)
     if _ROUTE.search(complaint.words):

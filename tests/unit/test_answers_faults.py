@@ -52,6 +52,8 @@ NOT_FOUND: list[tuple[int, JsonValue, bool]] = [
     (200, {"error": {"message": "Task not found: does not exist or has expired"}}, False),
     (404, {"errors": [{"message": "unknown task id"}]}, False),
     (404, "Task not found", False),
+    (404, {"error": "Task not found"}, False),
+    (404, {"code": 404, "error": "Task not found"}, True),
     (404, {"detail": "Not found."}, True),
     (400, {"detail": "Invalid generation id"}, True),
     (404, {"message": "invalid UUID: 'abc'"}, True),
