@@ -69,8 +69,9 @@ def _answer(raw: JsonValue) -> PictureAnswer | None:
     outer = value if isinstance(value, dict) else {}
     held: JsonValue = value
     if isinstance(value, dict):
-        inners = (json_of(value.get(name)) for name in _LISTS)
-        held = next((inner for inner in inners if isinstance(inner, (dict, list))), None)
+        inners = [json_of(value.get(name)) for name in _LISTS]
+        # One gateway adds `image` beside a `data` that may be empty.
+        held = next((inner for inner in inners if inner and isinstance(inner, (dict, list))), None)
     listed = held if isinstance(held, list) else [held]
     entries = tuple(_entry(entry) for entry in listed[:MAX_PICTURES])
     answer = PictureAnswer(

@@ -152,6 +152,7 @@ SUBJECTS = [
         finished=(
             *("imagine_split", "imagine", "imagine_strings", "imagine_proxied", "upscale"),
             *("video", "video_in_images", "describe", "shorten", "own_list_row", "apimart"),
+            "own_list_short",
         ),
         running=("in_progress", "not_start", "modal"),
         failed=("failure", "cancel"),
@@ -218,7 +219,7 @@ SUBJECTS = [
     Subject(
         name="recraft",
         make=RecraftProvider,
-        finished=("generations", "edit", "b64", "gateway"),
+        finished=("generations", "edit", "b64", "gateway", "both_lists"),
         running=(),
         failed=(),
         dated=("generations", "created"),

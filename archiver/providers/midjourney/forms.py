@@ -42,6 +42,7 @@ _SHAPES = frozenset(
     {"imageUrl", "promptEn", "failReason", "submitTime", "buttons", "mj_id", "grid_image_url"}
     | {"prompt_en"}
 )
+_OWN = frozenset({"mj_id", "grid_image_url"})
 _VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".m4v")
 _IMAGE_ENDINGS = (".png", ".webp", ".jpg", ".jpeg", ".gif")
 
@@ -58,7 +59,9 @@ def is_midjourney(body: Body) -> bool:
     if (body.envelope.platform or "").lower() in ("mj", "midjourney"):
         return True
     value = body.object
-    return ("action" in value and len(_SHAPES & value.keys()) >= 2) or "grid_image_url" in value
+    if not _OWN.isdisjoint(value):
+        return True
+    return "action" in value and len(_SHAPES & value.keys()) >= 2
 
 
 def read_task(body: Body, *, source: str, provider: str, task_id: str | None) -> Task:
