@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +15,11 @@ import pytest
 
 from archiver import ArchiveReport, archive, load_config
 from archiver.app import PROVIDERS
-from archiver.gateway import Gateway, MidjourneyService
+from archiver.gateway import Gateway, MidjourneyService, SunoClip, SunoTask, media
+from archiver.gateway.faults import Meanwhile, Status, Together
 from archiver.gateway.midjourneycases import midjourney_cases
 from archiver.gateway.scenario import Scenario, all_scenario
+from archiver.gateway.tasks import Link
 from archiver.model import Outcome, State, TaskRef
 from tests.gatewayfixture import START, ManualClock
 
@@ -207,3 +212,48 @@ def test_a_proxy_of_ones_own(tmp_path: Path, secret: str) -> None:
         ids[0]: (State.ARCHIVED, None),
         ids[1]: (State.RETRY, "no_answer"),
     }
+
+
+# --- another order --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["completed", "renewed", "repaired"])
+def test_a_later_answer_in_another_order(tmp_path: Path, way: str) -> None:
+    """Each song is stored once, at the position that it had first.
+
+    The second song's file is not there at first (`completed`), its first link is dead (`renewed`),
+    or its file is lost later (`repaired`); the answer that helps has the songs the other way round.
+    """
+    songs = [media.audio_bytes(seconds=1.0, seed=seed) for seed in (1, 2)]
+    clips = tuple(
+        SunoClip(clip_id=f"c{n}", audio=Link(path=f"/{n}.mp3", lifetime_s=600)) for n in (1, 2)
+    )
+    gone = Status(status=404)
+    with Gateway() as gateway:
+        for clip, data in zip(clips, songs, strict=True):
+            gateway.host(f"/{clip.clip_id[1:]}.mp3", data, media_type="audio/mpeg")
+        gateway.put(SunoTask(task_id="t", clips=clips))
+        path = write_config(tmp_path, {"suno": gateway.base_url})
+        config, environ = load_config(path), {KEY: gateway.api_key}
+
+        def turn() -> None:
+            gateway.change("t", clips=clips[::-1])
+
+        if way == "renewed":
+            gateway.script("/2.mp3", Together(faults=(Meanwhile(action=turn), gone)))
+        elif way == "completed":
+            gateway.script("/2.mp3", gone, always=True)
+        report = archive(config, ["t"], environ=environ)
+        folder = tmp_path / "archive" / str(report.outcomes[0].path)
+        assert (folder / "audio-2.mp3").exists() is (way != "completed")
+        gateway.clear_scripts()
+        turn()
+        words = {"completed": ["run"], "repaired": ["verify", "--repair"]}.get(way, ["status"])
+        if way == "repaired":
+            (folder / "audio-2.mp3").unlink()
+        command = [sys.executable, "-m", "archiver", "-c", str(path), *words]
+        subprocess.run(command, env=os.environ | environ, check=True, capture_output=True)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    assert [a["index"] for a in manifest["assets"]] == [0, 1]
+    assert [(folder / name).read_bytes() for name in ("audio.mp3", "audio-2.mp3")] == songs
+    assert manifest["missing"] == []
