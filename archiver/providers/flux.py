@@ -30,7 +30,7 @@ from archiver.answers import (
     unwrap,
 )
 from archiver.contracts import Api, Clock
-from archiver.errors import ProviderError, TaskNotFoundError, UsageError
+from archiver.errors import ProviderError, SourceFaultError, TaskNotFoundError, UsageError
 from archiver.model import (
     Answer,
     Asset,
@@ -81,21 +81,44 @@ class FluxProvider:
     def __init__(self, source: str, api: Api) -> None:
         self._source = source
         self._api = api
-        self._path = _path(api.base_url)
+        self._paths = _paths(api.base_url)
 
     def get_task(self, task_id: str) -> Task:
         """Ask for one task: see `contracts.Provider.get_task`.
+
+        An API without a gateway's path is asked on the vendor's. What that says of a task which it
+        does not know is believed only after it has given one.
 
         Raises:
             ProviderError: Also for a polling URL of another host: it is not asked.
             TaskNotFoundError: "Task not found", which the vendor says of expired ones as well.
         """
         if "://" in task_id:
-            answer = self._api.request("GET", self._polling_url(task_id))
-        elif encodable(task_id) != task_id:
+            return self._checked(self._api.request("GET", self._polling_url(task_id)), task_id)
+        if encodable(task_id) != task_id:
             raise ProviderError("the id is no text that can be sent; it was not asked")
-        else:
-            answer = self._api.request("GET", self._path, params={"id": task_id})
+        first, *others = self._paths
+        try:
+            task = self._ask(first, task_id)
+        except TaskNotFoundError:
+            self._paths = (first,)
+            raise
+        except SourceFaultError as fault:
+            for path in others:
+                try:
+                    task = self._ask(path, task_id)
+                except (TaskNotFoundError, SourceFaultError):
+                    continue
+                self._paths = (path,)
+                return task
+            raise fault from None
+        self._paths = (first,)
+        return task
+
+    def _ask(self, path: str, task_id: str) -> Task:
+        return self._checked(self._api.request("GET", path, params={"id": task_id}), task_id)
+
+    def _checked(self, answer: Answer, task_id: str) -> Task:
         _raise_if_not_found(answer)
         raise_for_answer(answer)
         body = body_of(answer.body, _bare(task_id), *_ID_NAMES)
@@ -150,14 +173,14 @@ class FluxProvider:
         return _read_task(body, source=self._source, provider=self.name, task_id=task_id)
 
 
-def _path(base_url: str) -> str:
+def _paths(base_url: str) -> tuple[str, ...]:
     parts = urlsplit(base_url)
     host, path = (parts.hostname or "").lower(), parts.path.rstrip("/")
     if path.endswith("/v1"):
-        return f"/{_RESULT}"
+        return (f"/{_RESULT}",)
     if host.endswith(".bfl.ai") or path.endswith("/flux"):
-        return f"/v1/{_RESULT}"
-    return f"/flux/v1/{_RESULT}"
+        return (f"/v1/{_RESULT}",)
+    return (f"/flux/v1/{_RESULT}", f"/v1/{_RESULT}")
 
 
 def _bare(task_id: str) -> str:

@@ -44,17 +44,23 @@ _STATES = frozenset({"PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
-    """Where one task is asked for: a path before its id, or a feed that the id is sent to."""
+    """Where one task is asked for: a path before its id, or a feed that the id is sent to.
+
+    Attributes:
+        is_spare: Only for where no other route knows of tasks at all.
+    """
 
     path: str
     is_feed: bool = False
+    is_spare: bool = False
 
 
 class RunwayProvider:
     """Runway's tasks of one source.
 
-    A gateway may have the vendor's own path, the reverse feed, or both: each is asked for a task
-    that the other does not know, the one that was right last first.
+    A gateway may have a path of its own for the vendor's form, the reverse feed, or both: each is
+    asked for a task that the other does not know, the one that was right last first. Where neither
+    is there, the vendor's own path is tried: a proxy in front of it.
 
     Args:
         source: The source's name in the configuration.
@@ -74,12 +80,14 @@ class RunwayProvider:
     def get_task(self, task_id: str) -> Task:
         """Ask for one task: see `contracts.Provider.get_task`.
 
-        What the second route says of a task that it does not know is believed only after it has
-        given one.
+        What the others say of a task that they do not know is believed only after they have given
+        one.
         """
         fault: SourceFaultError | None = None
         missing: TaskNotFoundError | None = None
         for route in self._routes:
+            if route.is_spare and missing is not None:
+                continue
             try:
                 task = self._ask(route, task_id)
             except SourceFaultError as error:
@@ -148,7 +156,8 @@ def _routes(base_url: str) -> tuple[_Route, ...]:
         return (_Route(path="/v1/tasks"),)
     if path.endswith("/runway"):
         return (_Route(path="/feed", is_feed=True),)
-    return (_Route(path="/runwayml/v1/tasks"), _Route(path="/runway/feed", is_feed=True))
+    gateways = (_Route(path="/runwayml/v1/tasks"), _Route(path="/runway/feed", is_feed=True))
+    return (*gateways, _Route(path="/v1/tasks", is_spare=True))
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -170,6 +170,30 @@ def test_a_page_that_is_not_found_is_no_task() -> None:
         FluxProvider("s", api).get_task(ID)
 
 
+def test_the_vendors_path_behind_a_proxy() -> None:
+    """It is asked where a gateway's is nothing, and from then on alone."""
+    api = FakeApi().on("GET", "/v1/get_result", json_answer(body("gateway")))
+    provider = FluxProvider("s", api)
+    assert provider.get_task("7").assets
+    provider.get_task("7")
+    assert [r.path for r in api.requests] == [
+        "/flux/v1/get_result",
+        "/v1/get_result",
+        "/v1/get_result",
+    ]
+
+
+def test_what_the_second_path_does_not_know() -> None:
+    """It is not believed: the first one may only be down. What the first says is."""
+    unknown = json_answer(body("not_found"))
+    with pytest.raises(SourceFaultError):
+        FluxProvider("s", FakeApi().on("GET", "/v1/get_result", unknown)).get_task("7")
+    api = FakeApi().on("GET", "/flux/v1/get_result", unknown)
+    with pytest.raises(TaskNotFoundError):
+        FluxProvider("s", api).get_task("7")
+    assert len(api.requests) == 1
+
+
 def test_there_is_no_list() -> None:
     """It says so."""
     with pytest.raises(UsageError, match="inbox"):

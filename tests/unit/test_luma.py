@@ -415,12 +415,29 @@ def test_a_second_route_that_knows_nothing_empties_no_queue() -> None:
 
 
 def test_a_wrong_base_url_costs_one_request_a_task() -> None:
-    """Both routes unknown: the source is at fault, and the second route is not asked again."""
+    """All routes unknown: the source is at fault, and the others are not asked again."""
     api = FakeApi()
     provider = LumaProvider("s", api)
     for task_id in ("a", "b", "c"):
         with pytest.raises(SourceFaultError, match="base_url"):
             provider.get_task(task_id)
+    assert len(api.requests) == 5
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path"),
+    [
+        ("https://proxy.example", "/v1/generations/a"),
+        ("https://proxy.example/v1", "/generations/a"),
+    ],
+)
+def test_the_agents_api_behind_a_proxy(base_url: str, path: str) -> None:
+    """Its path is found where no host name tells, and is the only one asked from then on."""
+    api = FakeApi(base_url).on("GET", path, json_answer(payload("agents")))
+    provider = LumaProvider("s", api)
+    assert provider.get_task("a").assets
+    provider.get_task("a")
+    assert [r.path for r in api.requests][-2:] == [path, path]
     assert len(api.requests) == 4
 
 

@@ -189,6 +189,17 @@ def test_a_gateway_with_both() -> None:
     assert paths(api) == [VENDOR, FEED]
 
 
+def test_the_vendors_path_behind_a_proxy() -> None:
+    """It is asked where a gateway's routes are nothing, and from then on first."""
+    path = "/v1/tasks/7"
+    api = FakeApi().on("GET", path, json_answer(body("official")))
+    provider = RunwayProvider("s", api)
+    assert provider.get_task("7").assets
+    provider.get_task("7")
+    assert paths(api) == [VENDOR, FEED, path, path]
+    assert api.requests[-1].headers == {"X-Runway-Version": "2024-11-06"}
+
+
 def test_what_the_feed_does_not_know() -> None:
     """It is believed only once the feed has given a task."""
     api = FakeApi().on("POST", FEED, NOT_EXIST)

@@ -39,6 +39,7 @@ MAX_PAGES = 5000
 
 _OFFICIAL = "/dream-machine/v1/generations"
 _OWN_FORMAT = "/luma/generations"
+_AGENTS = "/v1/generations"
 _LISTS = ("generations", "items", "tasks")
 
 
@@ -55,13 +56,18 @@ def _routes(base_url: str) -> _Routes:
     parts = urlsplit(base_url)
     host, path = (parts.hostname or "").lower(), parts.path.rstrip("/")
     if host.startswith("agents.") and host.endswith(".lumalabs.ai"):
-        prefix = "" if path.endswith("/v1") else "/v1"
-        return _Routes(tasks=(f"{prefix}/generations",), listing=None)
+        return _Routes(tasks=(_agents(path),), listing=None)
     if path.endswith("/dream-machine/v1"):  # the server's URL in Luma's own OpenAPI
         return _Routes(tasks=("/generations",), listing="/generations")
     if host.endswith(".lumalabs.ai"):
         return _Routes(tasks=(_OFFICIAL,), listing=_OFFICIAL)
-    return _Routes(tasks=(_OFFICIAL, _OWN_FORMAT), listing=_OFFICIAL, is_gateway=True)
+    tasks = (_OFFICIAL, _OWN_FORMAT, _agents(path))
+    return _Routes(tasks=tasks, listing=_OFFICIAL, is_gateway=True)
+
+
+def _agents(path: str) -> str:
+    """Return where the Agents API's tasks are, also when a proxy of one's own is in front of it."""
+    return _AGENTS.removeprefix("/v1") if path.endswith("/v1") else _AGENTS
 
 
 class LumaProvider:
@@ -90,26 +96,31 @@ class LumaProvider:
     def get_task(self, task_id: str) -> Task:
         """Ask for one task: see `contracts.Provider.get_task`.
 
-        A gateway that does not know the official route is asked once on its own format's. What that
-        says of a task which it does not know is believed only after it has given one.
+        A gateway that does not know the official route is asked once on the others. What those say
+        of a task which they do not know is believed only after they have given one.
         """
         if self._route is not None:
             return self._ask(self._route, task_id)
-        official, own_format = self._routes.tasks
+        official, *others = self._routes.tasks
         try:
             task = self._ask(official, task_id)
             self._route = official
             return task
         except SourceFaultError as fault:
-            try:
-                task = self._ask(own_format, task_id)
-            except TaskNotFoundError:
-                raise fault from None
-            except SourceFaultError:
+            is_unknown_everywhere = True
+            for route in others:
+                try:
+                    task = self._ask(route, task_id)
+                except TaskNotFoundError:
+                    is_unknown_everywhere = False
+                except SourceFaultError:
+                    continue
+                else:
+                    self._route = route
+                    return task
+            if is_unknown_everywhere:
                 self._route = official
-                raise fault from None
-            self._route = own_format
-            return task
+            raise fault from None
 
     def _ask(self, route: str, task_id: str) -> Task:
         answer = self._api.request("GET", f"{route}/{path_segment(task_id)}")
