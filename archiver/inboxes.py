@@ -85,10 +85,8 @@ class InboxFile:
         Raises:
             OSError: It cannot be read.
         """
-        with self._path.open("rb") as file:
+        with _opened(self._path) as file:
             known = os.fstat(file.fileno())
-            if not stat.S_ISREG(known.st_mode):
-                raise OSError(0, "not a regular file")
             start = self._start(file, known)
             is_same = start == self._before
             self.place = start
@@ -175,10 +173,8 @@ def read_body_file(
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
+    with _opened(path) as file:
         known = os.fstat(file.fileno())
-        if not stat.S_ISREG(known.st_mode):
-            raise OSError(0, "not a regular file")
         place = InboxPlace(
             path=str(path),
             device=known.st_dev,
@@ -193,6 +189,19 @@ def read_body_file(
             return b"", place
         file.seek(0)
         return file.read(most_bytes + 1), place
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a regular file; nobody waits for the writer of a pipe, not even to see that it is one.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _skip_line(file: BinaryIO) -> bool:
