@@ -148,12 +148,17 @@ class Discovery:
             return
         try:
             body = spool.parse_body(data, printable(str(path)))
+            self._foreseen.read_body(body)
             spool.save(
                 session.config.state_dir, body, source=self._source.name, now=session.clock.now()
             )
             self._found.bodies += 1
         except UsageError as error:
             self._complain(Fault(code="bad_body", message=error.message))
+        except ProviderError as error:
+            # Told once, when it is found: in the spool it would be a complaint of every night.
+            words = f"{printable(str(path))}: {error.message}; nothing was saved"
+            self._complain(Fault(code="bad_body", message=words))
         session.catalog.remember_inbox(place)
 
     # --- lists -----------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Bodies:
     tried: set[TaskRef] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     _parcels: dict[TaskRef, _Parcel] = field(default_factory=dict)
+    _told: set[Path] = field(default_factory=set)
 
     def rows(self, bodies: Iterable[Posted], result: Result) -> Iterator[TaskRow]:
         """Yield the tasks of bodies that there is work for; each counts as asked for."""
@@ -63,7 +64,9 @@ class Bodies:
                 name = source_of(posted, self.foreseen, self.session.catalog)
                 tasks = self.foreseen[name].read_body(posted.body)
             except (ProviderError, UsageError) as error:
-                self.problems.append(f"spool/{posted.path.name}: {error.message}")
+                if posted.path not in self._told:
+                    self._told.add(posted.path)
+                    self.problems.append(f"spool/{posted.path.name}: {error.message}")
                 continue
             parcel = _Parcel(posted, {task.ref: task for task in tasks})
             for task in tasks:

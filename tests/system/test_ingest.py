@@ -132,11 +132,18 @@ def test_files_and_a_folder_of_saved_bodies(bench: Bench) -> None:
     assert bench.cli("run", "-q").code == 0
     assert api_requests(bench) == 0
     assert (path.stat().st_mtime_ns, path.stat().st_size) == (before.st_mtime_ns, before.st_size)
-    (bench.folder / "saved" / "bad.json").write_text("{")
-    first, second = bench.cli("run", "-q"), bench.cli("run", "-q")
-    assert first.code == ExitCode.PARTIAL
-    assert "bad.json" in first.err
-    assert second == Completed(code=0, out="", err="")
+
+
+def test_what_is_no_body_is_told_on_one_night(bench: Bench) -> None:
+    """Half a file, or other JSON in that folder, is a complaint of the run that finds it."""
+    (bench.folder / "saved").mkdir()
+    bench.configure(source={"inbox": ["saved"]})
+    for name, text in (("half", '{"id": "1'), ("settings", '{"theme": "dark"}')):
+        (bench.folder / "saved" / f"{name}.json").write_text(text)
+        first, second = bench.cli("run", "-q"), bench.cli("run", "-q")
+        assert first.code == ExitCode.PARTIAL
+        assert first.err.count(f"{name}.json: ") == 1
+        assert second == Completed(code=0, out="", err="")
 
 
 def test_a_locked_run_changes_and_tells_nothing(bench: Bench) -> None:
