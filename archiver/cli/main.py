@@ -189,9 +189,14 @@ def providers() -> int:
 
 
 @cli.command()
+@click.option("--leak-test", is_flag=True, help="Only look whether a secret could get out.")
 @common_options
-def doctor() -> int:
+def doctor(leak_test: bool) -> int:
     """Try everything a run needs: key, API, store, space, clock."""
+    if leak_test:
+        from archiver.cli.leaktest import leak_test_command
+
+        return leak_test_command(_terminal())
     from archiver.cli.setup import doctor_command
 
     return doctor_command(_terminal())

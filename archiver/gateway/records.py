@@ -20,6 +20,7 @@ class RequestRecord:
         path: Raw, without query; on the API origin without the gateway's prefix.
         query: Raw.
         headers: Names in lower case.
+        body: As it came.
         status: Of the answer; 0 when the connection ended without one.
         sent_bytes: Of the body, handed to the network. A client that left may have seen fewer.
         task_ids: Which tasks the answer was about.
@@ -35,6 +36,7 @@ class RequestRecord:
     path: str
     query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     status: int
     sent_bytes: int
     task_ids: tuple[str, ...]
@@ -77,6 +79,7 @@ class Entry:
             path=self.request.path,
             query=self.request.query,
             headers=self.request.headers,
+            body=self.request.body,
             status=self.status,
             sent_bytes=self.sent_bytes,
             task_ids=self.task_ids,
