@@ -53,8 +53,10 @@ class Links:
         newest = self._newest(asset, rendition) or rendition
         return _link(newest, renewed=self._answers > 0)
 
-    def renew(self, asset: Asset, rendition: Rendition, dead: Link) -> Link | None:
-        """Return another link for a dead one; `None` when the provider has none.
+    def renew(self, asset: Asset, rendition: Rendition) -> Link | None:
+        """Return what the provider gives in place of a dead link; `None` when it has none.
+
+        It may be the same text: stores say 403 and 404 of files that they have a moment later.
 
         Raises:
             PassingError, KeyRefusedError: The provider cannot be asked now.
@@ -69,7 +71,7 @@ class Links:
                 self._ask_again()
             self._given[key] = self._answers
             found = self._newest(asset, rendition)
-        if found is None or found.url is None or _is_hopeless(found.url, dead):
+        if found is None or found.url is None:
             return None
         if found.watermarked and not rendition.watermarked:
             return None  # another file by now
@@ -100,11 +102,6 @@ class Links:
             if other.name == rendition.name:
                 return other
         return None
-
-
-def _is_hopeless(url: str | None, dead: Link) -> bool:
-    """Whether a link is the dead one again; one signed in the same second may look like it."""
-    return url == dead.url and "?" not in dead.url
 
 
 def _key(asset: Asset, rendition: Rendition) -> tuple[str, int, str]:

@@ -180,7 +180,7 @@ def fetch_rendition(
     wanted = Wanted(
         role=asset.role,
         link=Link(url="") if content is not None else links.link(asset, rendition),
-        renew=lambda dead: links.renew(asset, rendition, dead),
+        renew=lambda dead: links.renew(asset, rendition),
         name=lambda seen: layout.asset_name(
             asset.role, asset.index, seen.extension, watermarked=rendition.watermarked
         ),
