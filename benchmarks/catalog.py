@@ -85,7 +85,7 @@ def _fill(folder: Path, rows: int) -> list[str]:
     """Copy the one row of the catalog under other ids, and write the lists of ids."""
     chance = random.Random(rows)
     ids = [f"{chance.getrandbits(128):032x}" for _ in range(rows - 1)]
-    (path,) = (folder / "state").rglob("*.sqlite*")
+    path = folder / "state" / "catalog.db"
     with sqlite3.connect(path) as db:
         names = [row[1] for row in db.execute("PRAGMA table_info(tasks)")]
         row = dict(zip(names, db.execute("SELECT * FROM tasks").fetchone(), strict=True))

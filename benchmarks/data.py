@@ -115,7 +115,7 @@ def document(task_id: str, files: str) -> bytes:
 
 def _video(size_bytes: int, number: int) -> bytes:
     """Encode noise so that the file has about this size; half of them with the index in front."""
-    seconds = 5.0 if size_bytes > 1 << 20 else 2.0
+    seconds = 15.0 if size_bytes > 1 << 20 else 2.0
     rate = int(size_bytes * 8 * 0.97 / seconds)
     for _ in range(6):
         data = media.video_bytes(
@@ -142,7 +142,8 @@ def _with_box(video: bytes, size_bytes: int, number: int) -> bytes:
 def _picture(size_bytes: int, number: int) -> bytes:
     """Encode a grained picture, as good as the size allows, and fill it up with comments."""
     chance = random.Random(number)
-    tile = Image.frombytes("RGB", (90, 160), chance.randbytes(90 * 160 * 3))
+    columns, rows = (90, 160) if size_bytes > 50_000 else (18, 32)
+    tile = Image.frombytes("RGB", (columns, rows), chance.randbytes(columns * rows * 3))
     grained = tile.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     best = b""
     for quality in range(5, 96, 5):

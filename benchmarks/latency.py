@@ -29,7 +29,8 @@ def latency(root: Path, runs: int) -> list[Section]:
         ideal_s = tasks * REQUESTS_PER_TASK * delay_s / DEFAULT_WORKERS
         lines.append(
             f"| {delay_s * 1000:.0f} | {tasks} | {tasks * REQUESTS_PER_TASK} | {DEFAULT_WORKERS}"
-            f" | {ideal_s:.2f} | {cost.wall_s:.2f} | {cost.wall_s / ideal_s:.2f} | {cost.cpu_s:.2f} |"
+            f" | {ideal_s:.2f} | {cost.wall_s:.2f} | {cost.wall_s / ideal_s:.2f}"
+            f" | {cost.cpu_s:.2f} |"
         )
         what = f"latency of {delay_s * 1000:.0f} ms: wall, ideal"
         section.goals.append(Goal(what=what, found=cost.wall_s / ideal_s, most=1.3))
