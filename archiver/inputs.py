@@ -142,7 +142,9 @@ def _guess(first: str) -> str:
 
 def _text_refs(lines: Iterator[str], naming: Naming, name: str) -> Iterator[TaskRef]:
     for number, line in enumerate(lines, 1):
-        text = _COMMENT.sub("", line.lstrip("\ufeff")).strip()
+        text = line.lstrip("\ufeff").strip()
+        if "#" in text:
+            text = _COMMENT.sub("", text).strip()
         if text:
             yield naming.ref(text, where=f"{name}:{number}")
 
