@@ -2,7 +2,8 @@
 
 It is an index, not the truth: `archived` and `forgotten` rows can be rebuilt from the store alone.
 It also holds the journal, which lets a later run finish what a killed one began, and the log of
-runs. One connection behind a lock serves all threads; every change is one durable transaction.
+runs. One connection behind a lock serves all threads; every change is one transaction, durable
+where nothing else tells the same.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ class Catalog(Audits, Nights, Deaths):
         Args:
             choose: Gets a test of "is this folder taken, case aside, by another task".
         """
-        with self._transaction() as db:
+        # Durable with the journal's entry, before which the folder holds nothing that counts.
+        with self._transaction(synced=False) as db:
             key = (ref.source, ref.task_id)
             sql = "SELECT path FROM tasks WHERE source = ? AND task_id = ?"
             found = db.execute(sql, key).fetchone()

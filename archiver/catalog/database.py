@@ -94,6 +94,7 @@ class Database:
     ) -> None:
         self._path = path
         self._lock = threading.RLock()
+        self._synced = True
         with self._errors():
             self._db = self._connect(path, read_only=read_only)
             try:
@@ -176,11 +177,21 @@ class Database:
             raise CatalogError(f"{self._path} cannot be used: {error.strerror}") from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """Make one change, whole or not at all.
+
+        Args:
+            synced: Durable when this returns. Else the machine's end can take it back, up to the
+                next synced change (never a killed process: the system holds it): for what the store
+                tells as well, and for what only matters once a later, synced change is there.
+        """
         with self._lock, self._errors():
             if self._db.in_transaction:
                 yield self._db
                 return
+            if synced is not self._synced:
+                self._db.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+                self._synced = synced
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
