@@ -60,6 +60,9 @@ DEBIAN_PACKAGES = {
     "faketime": "faketime",
     "systemd-analyze": "systemd",
     "openssl": "openssl",
+    "cc": "gcc",
+    "mount": "mount",
+    "unshare": "util-linux",
 }
 """Commands that the system suites run, and the Debian package of each."""
 

@@ -33,6 +33,9 @@ what was kept, what to do next.
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class ArchiverError(Exception):
     """Base of all errors that archiver raises on purpose.
@@ -239,3 +242,42 @@ class DimensionMismatchError(RenditionError):
     """Under `on_dimension_mismatch = "refuse"`: other pixel dimensions than declared."""
 
     code = "dimension_mismatch"
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MACHINE = _NO_ROOM | {
+    errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EFBIG,
+    errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO, errno.ESTALE,
+}  # fmt: skip
+
+
+def system_error(error: OSError, what: str, *, code: str | None = None) -> StoreError:
+    """Return what an error of the operating system means for what is kept on this machine.
+
+    Args:
+        what: What could not be done, as the beginning of a sentence.
+        code: A more exact code, where it is not a matter of room.
+    """
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _NO_ROOM:
+        return StoreFullError(
+            f"{what}: {reason}; what is archived is safe: free some space and run again"
+        )
+    return StoreError(f"{what}: {reason}", code=code)
+
+
+def machine_fault(error: BaseException | None) -> StoreError | None:
+    """Return what an unforeseen error says of the machine; `None`: it is a bug of ours.
+
+    The machine is its disk, its limits and its rights, and the program's own files: a part that is
+    loaded where it is first used cannot be, when no more files may be opened.
+    """
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        where = f" ({error.filename})" if error.filename else ""
+        return system_error(error, f"this machine cannot go on{where}")
+    if isinstance(error, ImportError):
+        return StoreError(
+            f"this machine cannot go on: a part of the program cannot be loaded ({error.name});"
+            " are too many files open, or did the installation change?"
+        )
+    return None

@@ -7,7 +7,6 @@ costs two small writes a task and no sync: it need only survive the process, not
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import threading
@@ -15,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from archiver.errors import StoreError, StoreFullError
+from archiver.errors import system_error
 from archiver.model import TaskRef
 
 SUSPECT_AFTER_DEATHS = 2
@@ -136,8 +135,5 @@ def _errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        words = f"{folder} cannot be written: {reason}; what is archived is safe"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFullError(f"{words}: free some space and run again") from error
-        raise StoreError(words, code="state_unusable") from error
+        what = f"{folder} cannot be written"
+        raise system_error(error, what, code="state_unusable") from error

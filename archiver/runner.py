@@ -29,6 +29,7 @@ from archiver.errors import (
     NoCreditError,
     SourceFaultError,
     StoppedError,
+    machine_fault,
 )
 from archiver.model import Fault, Outcome, State, Task, TaskRef
 from archiver.verdicts import fault_of
@@ -247,6 +248,8 @@ class Runner:
             return None
         if isinstance(error, ArchiverError) and error.fatal:
             return error
+        if (machine := machine_fault(error)) is not None:
+            return machine
         outcome = done.outcome
         if isinstance(error, ArchiverError):
             self.report.damages += isinstance(error, DamageError)

@@ -10,7 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config
 from archiver.contracts import Api, Clock, Prober, Store
-from archiver.errors import LockedError, StoreError, WrongStoreError
+from archiver.errors import LockedError, WrongStoreError, system_error
 from archiver.flights import Flights
 from archiver.manifest import StoreIdentity
 from archiver.model import State, TaskRef
@@ -159,24 +159,36 @@ def source_lock(state_dir: Path, source: str) -> Iterator[None]:
 
     folder = state_dir / "locks"
     owner = folder / f"{source}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / f"{source}.lock")
-        held.acquire(timeout=0)
-    except Timeout:
-        raise LockedError(
-            f"another run{_owner_words(owner)} is at work on source {source}; nothing was changed"
-        ) from None
-    except OSError as error:
-        raise StoreError(
-            f"state_dir {state_dir} cannot be used: {error.strerror}", code="state_unusable"
-        ) from error
-    try:
-        owner.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+    held = FileLock(folder / f"{source}.lock")
+    with ExitStack() as opened:
+        with _state_errors(state_dir):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held.acquire(timeout=0)
+            except Timeout:
+                raise LockedError(
+                    f"another run{_owner_words(owner)} is at work on source {source};"
+                    " nothing was changed"
+                ) from None
+            opened.callback(held.release)
+            opened.callback(_let_go, owner)
+            owner.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
         yield
-    finally:
+
+
+@contextmanager
+def _state_errors(state_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"state_dir {state_dir} cannot be used"
+        raise system_error(error, what, code="state_unusable") from error
+
+
+def _let_go(owner: Path) -> None:
+    # It only tells a second run whom it meets: not worth an error at the end of this one.
+    with suppress(OSError):
         owner.unlink(missing_ok=True)
-        held.release()
 
 
 def _owner_words(owner: Path) -> str:

@@ -16,13 +16,12 @@ from datetime import datetime
 from pathlib import Path
 
 from archiver.documents import format_time
-from archiver.errors import StoreError, StoreFullError, UsageError
+from archiver.errors import UsageError, system_error
 from archiver.model import JsonValue
 
 FOLDER = "spool"
 MOST_BYTES = 64 << 20
 _SCHEMA = "archiver.spool/1"
-_NO_ROOM = frozenset({28, 122})  # ENOSPC, EDQUOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +80,8 @@ def save(state_dir: Path, body: JsonValue, *, source: str | None, now: datetime)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        words = f"the body could not be saved in {folder}: {error.strerror}; post it again"
-        if error.errno in _NO_ROOM:
-            raise StoreFullError(words) from error
-        raise StoreError(words, code="state_unusable") from error
+        what = f"the body could not be saved in {folder}, post it again"
+        raise system_error(error, what, code="state_unusable") from error
     return path
 
 
@@ -112,8 +109,11 @@ def paths(state_dir: Path) -> Iterator[Path]:
 
 def drop(path: Path) -> None:
     """Delete one body: its tasks are archived, or it is of no more use."""
-    with suppress(FileNotFoundError):
-        path.unlink()
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"{path} cannot be removed"
+        raise system_error(error, what, code="state_unusable") from error
 
 
 def _sync(folder: Path) -> None:

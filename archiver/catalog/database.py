@@ -5,6 +5,7 @@ Source: https://www.sqlite.org/wal.html (WAL with `synchronous=FULL`: durable at
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from archiver.errors import CatalogError, StoreFullError
+from archiver.errors import CatalogError, StoreFullError, system_error
 
 BUSY_TIMEOUT_S = 30.0
 CACHE_KIB = 32 << 10
@@ -21,6 +22,9 @@ DAMAGED = "catalog_damaged"
 """Code of the error when the file is no database any more."""
 
 _DAMAGED = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX"})
+_LEAST_ROOM_BYTES = 128 << 10
+_UNSAID = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
+"""Errors that do not tell a full disk from a broken one: making the shared index, for one."""
 
 MIGRATIONS = (
     """
@@ -158,7 +162,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             where = self._path or "the catalog"
-            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith("SQLITE_FULL") or (name.startswith(_UNSAID) and self._is_full()):
                 raise StoreFullError(
                     f"no room for {where}: {error}; what is archived is safe:"
                     " free some space and run again"
@@ -174,7 +179,15 @@ class Database:
                 " If the file is damaged, move it away and run `archiver reindex`"
             ) from error
         except OSError as error:
-            raise CatalogError(f"{self._path} cannot be used: {error.strerror}") from error
+            raise system_error(error, f"{self._path} cannot be used") from error
+
+    def _is_full(self) -> bool:
+        if self._path is None:
+            return False
+        try:
+            return shutil.disk_usage(self._path.parent).free < _LEAST_ROOM_BYTES
+        except OSError:
+            return False
 
     @contextmanager
     def _transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:

@@ -73,6 +73,13 @@ def _failed(message: str, word: str, code: int, *, as_json: bool, shown: bool = 
 def _bug(error: Exception, *, as_json: bool) -> int:
     import logging
 
+    from archiver.errors import machine_fault
+    from archiver.policy import exit_code_of
+
+    machine = machine_fault(error)
+    if machine is not None:
+        logging.getLogger("archiver").debug("a fault of the machine", exc_info=error)
+        return _failed(machine.message, machine.code, int(exit_code_of(machine)), as_json=as_json)
     logging.getLogger("archiver").critical("a bug in archiver", exc_info=error)
     words = f"a bug in archiver ({type(error).__name__}); nothing that is archived was touched"
     return _failed(words, "bug", 1, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import ssl
@@ -30,6 +31,7 @@ LONGEST_CONNECT_S = 15.0
 _HEAD_START_S = 0.25
 _SLICE_S = 0.25
 _MOST_ADDRESSES = 8
+_OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".localdomain", ".lan")
 
 
@@ -172,6 +174,8 @@ class Dialler:
                     try:
                         sock = self._begin(waiting.popleft(), port)
                     except OSError as error:
+                        if error.errno in _OWN_LIMITS:
+                            raise  # no word about the peer: this machine has no more to give
                         fault = error
                         continue
                     selector.register(sock, selectors.EVENT_WRITE)

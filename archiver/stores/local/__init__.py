@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from archiver.contracts import StoredEntry
-from archiver.errors import DamageError, LockedError, StoreError, StoreFullError
+from archiver.errors import (
+    DamageError,
+    LockedError,
+    StoreError,
+    StoreFullError,
+    WrongStoreError,
+)
 from archiver.model import StoredObject
 from archiver.stores.local.disk import store_errors, sync_folder, write_all
 from archiver.stores.local.upload import PART, PROOF, LocalUpload
@@ -49,6 +55,7 @@ class LocalStore:
     def __init__(self, root: Path, *, min_free_bytes: int = 0) -> None:
         self._root = root
         self._min_free_bytes = min_free_bytes
+        self._place: tuple[int, int] | None = None
 
     @property
     def label(self) -> str:
@@ -94,12 +101,22 @@ class LocalStore:
                 raise LockedError(
                     f"another run is at work on the store {self._root}; nothing was changed"
                 ) from None
+            self._place = self._find_place()
         try:
             # What a killed run left here; nobody else writes while the lock is held.
             self.clean(_OWN_FOLDER)
             yield
         finally:
+            self._place = None
             held.release()
+
+    def _find_place(self) -> tuple[int, int] | None:
+        """Return which folder on which disk this store is at this moment."""
+        try:
+            found = (self._root / _OWN_FOLDER).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     def begin(self, folder: str, stem: str) -> LocalUpload:
         """Open `folder/stem.part`."""
@@ -257,8 +274,18 @@ class LocalStore:
             )
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it, each made durable in its parent."""
+        """Make a folder and those above it, each made durable in its parent.
+
+        Raises:
+            WrongStoreError: The disk went while a run held the lock, and another folder shows
+                where it was mounted.
+        """
         while not folder.is_dir():
+            if self._place is not None and self._find_place() != self._place:
+                raise WrongStoreError(
+                    f"the disk of {self._root} is gone, and what is there now is another folder;"
+                    " nothing was written there: mount it and run again"
+                )
             self.make_folder(folder.parent)
             # The parent may go between the two calls: another worker removes folders left empty.
             with suppress(FileExistsError, FileNotFoundError):

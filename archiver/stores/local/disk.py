@@ -5,15 +5,12 @@ Source: `fsync(2)`, `rename(2)`: a new name is durable once its folder was synce
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from archiver.errors import StoreError, StoreFullError
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+from archiver.errors import system_error
 
 
 @contextmanager
@@ -22,12 +19,7 @@ def store_errors(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in _FULL:
-            raise StoreFullError(
-                f"cannot {what}: {reason}; what is archived is safe: free some space and run again"
-            ) from error
-        raise StoreError(f"cannot {what}: {reason}") from error
+        raise system_error(error, f"cannot {what}") from error
 
 
 def sync_folder(folder: Path) -> None:
