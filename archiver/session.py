@@ -19,7 +19,7 @@ from archiver.bookkeeping import Rules
 from archiver.catalog import Catalog
 from archiver.config import Config
 from archiver.contracts import Api, Clock, Prober, Store
-from archiver.errors import LockedError, WrongStoreError, system_error
+from archiver.errors import LockedError, StoreError, WrongStoreError, system_error
 from archiver.flights import Flights
 from archiver.manifest import StoreIdentity
 from archiver.model import State, TaskRef
