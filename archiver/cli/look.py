@@ -60,6 +60,12 @@ def status_command(terminal: Terminal, *, runs: bool) -> int:
                 f"needs you: {short(str(row.ref), 120)}: {short(words)};"
                 f" archiver verify --repair {short(str(row.ref), 120)}"
             )
+        last = next((r for r in session.catalog.runs() if r.command == "run"), None)
+        if last is not None and last.exit_code:
+            lines.append(
+                f"needs you: the last run ended with exit code {last.exit_code};"
+                f" its report is in {config.state_dir / 'reports'}"
+            )
         for line in lines:
             terminal.output.line(line)
         terminal.output.finish([], {"command": "status", "states": states, **facts}, exit_code=0)

@@ -385,3 +385,14 @@ def test_known_failures_are_no_news(nights: Nights, bench: Bench) -> None:
     inbox(bench, "t")
     assert nights.run().code == ExitCode.PARTIAL
     assert nights.run() == Said(0, "")
+
+
+def test_status_tells_of_a_run_that_went_wrong(bench: Bench) -> None:
+    """What the last run ended with is there for who looks, until a run goes well."""
+    (bench.folder / "ids.txt").write_text("t\n")
+    bench.configure(source={"inbox": ["ids.txt"]})
+    bench.clean_task("t")
+    assert bench.cli("run", "-q", env={"LUMA_API_KEY": "another"}).code == ExitCode.KEY_REFUSED
+    assert "needs you: the last run ended with exit code 4" in bench.cli("status").out
+    assert bench.cli("run", "-q").code == 0
+    assert "needs you" not in bench.cli("status").out
