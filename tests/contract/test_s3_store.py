@@ -247,8 +247,7 @@ def test_a_server_that_dies_leaves_no_half_object(kind: str) -> None:
 
         with pytest.raises(StoreError, match="cannot be reached"):
             upload.write(content(PART * 6))
-        with pytest.raises(StoreError, match="cannot be reached"):
-            upload.discard()
+        upload.discard()  # the failure was told
         upload.discard()
 
         server.process.start()
