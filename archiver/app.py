@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import archiver
@@ -27,6 +26,9 @@ from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
 from archiver.session import Session, source_lock
 from archiver.transport.clock import SystemClock
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 PROVIDERS: Mapping[str, str] = {
     "luma": "archiver.providers.luma:LumaProvider",
@@ -47,9 +49,29 @@ PROVIDERS: Mapping[str, str] = {
 CATALOG_NAME = "catalog.db"
 
 
-def provider_names() -> tuple[str, ...]:
+class _ProviderNames(Collection[str]):
+    """Every name; who asks for one of ours does not wait for the installed ones to be found."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in PROVIDERS or any(point.name == name for point in _installed())
+
+    def __iter__(self) -> Iterator[str]:
+        yield from PROVIDERS
+        yield from (point.name for point in _installed())
+
+    def __len__(self) -> int:
+        return len(PROVIDERS) + len(_installed())
+
+
+def provider_names() -> Collection[str]:
     """Return the providers that a configuration may name, installed ones included."""
-    return (*PROVIDERS, *(point.name for point in entry_points(group="archiver.providers")))
+    return _ProviderNames()
+
+
+def _installed() -> EntryPoints:
+    from importlib.metadata import entry_points  # slow to import, and reads each package's files
+
+    return entry_points(group="archiver.providers")
 
 
 def provider_class(name: str) -> Any:
@@ -61,7 +83,7 @@ def provider_class(name: str) -> Any:
     if name in PROVIDERS:
         module, _, attribute = PROVIDERS[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
-    for point in entry_points(group="archiver.providers", name=name):
+    for point in _installed().select(name=name):
         try:
             return point.load()
         except (ImportError, AttributeError) as error:

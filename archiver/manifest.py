@@ -150,13 +150,16 @@ class Manifest:
         }
         return document | self.extra
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, *, compact: bool = False) -> bytes:
         """Return the document's bytes; the same manifest gives the same bytes.
+
+        Args:
+            compact: For the journal, which nobody reads.
 
         Raises:
             ValueError: A time has no zone, or `task` did not go through redaction.
         """
-        return write_document(self.to_json())
+        return write_document(self.to_json(), compact=compact)
 
     def asset(self, role: Role, index: int) -> AssetRecord | None:
         """Return the stored output of this role and position."""

@@ -158,7 +158,7 @@ class Obtaining:
         now = self._parts.clock.now()
         record = describe(asset, rendition, fetched, name=name, now=now)
         with self._draft.storing(record, now=now):
-            data = self._draft.manifest(now=now).to_bytes()
+            data = self._draft.manifest(now=now).to_bytes(compact=True)
             entry = JournalEntry(ref=self._row.ref, path=self._folder, draft=data)
             self._parts.catalog.write_journal(entry)
             upload.publish(sha256=fetched.sha256)

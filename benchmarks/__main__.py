@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import catalog, latency, peers, startup, transfer
+from benchmarks import catalog, latency, ours, peers, startup, transfer
 from benchmarks.measure import BIN, SEARCH
 from benchmarks.report import Section, goals_table, plot
 
@@ -59,6 +59,7 @@ def main() -> int:
         names.remove("s3")
     if names:
         install()
+        ours.install()
         measure(names, options.runs, write=not options.print_only)
     return 0
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import Cost, Run, measured, medians
-from benchmarks.ours import ARCHIVER
+from benchmarks.ours import ARCHIVER, PYTHON
 from benchmarks.report import Goal, Section
 
 BARE = "python -c pass"
@@ -22,7 +21,7 @@ def _command(*words: object) -> Run:
 
 def startup(root: Path, runs: int) -> list[Section]:
     commands: dict[str, Sequence[object]] = {
-        BARE: (sys.executable, "-c", "pass"),
+        BARE: (PYTHON, "-c", "pass"),
         "archiver --version": (ARCHIVER, "--version"),
         "archiver --help": (ARCHIVER, "--help"),
         "archiver archive --help": (ARCHIVER, "archive", "--help"),

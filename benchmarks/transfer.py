@@ -35,8 +35,8 @@ class Size:
     piped: int
 
 
-BULK = Size(name="bulk", tasks=100, video_bytes=8_000_000, picture_bytes=100_000, piped=100)
-SMALL = Size(name="small", tasks=1000, video_bytes=200_000, picture_bytes=20_000, piped=100)
+BULK = Size(name="bulk", tasks=100, video_bytes=8_000_000, picture_bytes=100_000, piped=20)
+SMALL = Size(name="small", tasks=1000, video_bytes=200_000, picture_bytes=20_000, piped=20)
 
 
 def bulk(root: Path, runs: int) -> list[Section]:
