@@ -25,9 +25,9 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Section]]] = {
     "startup": startup.startup,
     "bulk": transfer.bulk,
     "small": transfer.small,
-    "large": transfer.large,
     "latency": latency.latency,
     "catalog": catalog.catalog,
+    "large": transfer.large,
     "workers": latency.workers,
 }
 ONLY_WHEN_NAMED = ("workers", "s3")
@@ -88,15 +88,14 @@ def measure(names: Sequence[str], runs: int, *, write: bool) -> None:
             for section in BENCHMARKS[name](root, runs):
                 print(f"\n## {section.title}\n", *section.text, sep="\n", flush=True)
                 sections.append(section)
+            if write:  # each time: what is measured stays, whatever comes next
+                minutes = (time.monotonic() - began_s) / 60
+                (HERE / "RESULTS.md").write_text(results(names, sections, runs, minutes))
+                (HERE / "plot.svg").write_text(plot(sections))
     finally:
         shutil.rmtree(root)
     print("\n## Goals\n", goals_table(sections), sep="\n")
-    minutes = (time.monotonic() - began_s) / 60
-    print(f"\n{minutes:.1f} minutes")
-    if write:
-        text = results(names, sections, runs, minutes)
-        (HERE / "RESULTS.md").write_text(text)
-        (HERE / "plot.svg").write_text(plot(sections))
+    print(f"\n{(time.monotonic() - began_s) / 60:.1f} minutes")
 
 
 def results(names: Sequence[str], sections: Sequence[Section], runs: int, minutes: float) -> str:

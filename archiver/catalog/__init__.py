@@ -17,6 +17,7 @@ from typing import Any
 from archiver.catalog.audits import AUDITED, MANIFEST_LOST, Audits
 from archiver.catalog.database import DAMAGED
 from archiver.catalog.deaths import Deaths
+from archiver.catalog.journal import Journal
 from archiver.catalog.nights import InboxPlace, Nights, Numbers
 from archiver.catalog.rows import (
     JournalEntry,
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 
-class Catalog(Audits, Nights, Deaths):
+class Catalog(Audits, Nights, Journal, Deaths):
     """What is known of every task; see the module's text."""
 
     # --- facts about the whole -------------------------------------------------------------------
@@ -205,32 +206,6 @@ class Catalog(Audits, Nights, Deaths):
             for _, source, task_id in page:
                 yield TaskRef(source=source, task_id=task_id)
             place = page[-1][0]
-
-    # --- the journal -----------------------------------------------------------------------------
-
-    def write_journal(self, entry: JournalEntry) -> None:
-        """Write down what is about to get its final name."""
-        with self._transaction() as db:
-            values = (entry.ref.source, entry.ref.task_id, entry.path, entry.draft)
-            db.execute("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", values)
-
-    def journal(self, ref: TaskRef | None = None) -> list[JournalEntry]:
-        """Return one task's entry, or all."""
-        sql = "SELECT source, task_id, path, draft FROM journal"
-        if ref is None:
-            found = self._read(sql)
-        else:
-            found = self._read(f"{sql} WHERE source = ? AND task_id = ?", (ref.source, ref.task_id))
-        return [
-            JournalEntry(ref=TaskRef(source=row[0], task_id=row[1]), path=row[2], draft=row[3])
-            for row in found
-        ]
-
-    def drop_journal(self, ref: TaskRef) -> None:
-        """Forget a task's entry: nothing of it is there any more."""
-        with self._transaction() as db:
-            sql = "DELETE FROM journal WHERE source = ? AND task_id = ?"
-            db.execute(sql, (ref.source, ref.task_id))
 
     def queue_text(self) -> Iterator[bytes]:
         """Yield the tasks that are neither archived nor forgotten, as JSON Lines, in chunks."""

@@ -1,0 +1,80 @@
+"""The journal: what a run is about to name, so that a later one can finish it; synced in groups."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from archiver.catalog.database import Database
+from archiver.catalog.rows import JournalEntry
+from archiver.model import TaskRef
+
+
+class _Waiting:
+    """An entry on its way, and what became of it."""
+
+    __slots__ = ("entry", "failure", "is_done")
+
+    def __init__(self, entry: JournalEntry) -> None:
+        self.entry = entry
+        self.is_done = False
+        self.failure: BaseException | None = None
+
+
+class Journal(Database):
+    """The journal's part of the catalog; mixed into `Catalog`."""
+
+    def __init__(
+        self, path: Path | None, *, read_only: bool = False, untouched: bool = False
+    ) -> None:
+        self._waiting: deque[_Waiting] = deque()
+        super().__init__(path, read_only=read_only, untouched=untouched)
+
+    def write_journal(self, entry: JournalEntry) -> None:
+        """Write down what is about to get its final name; durable when this returns.
+
+        One sync serves all workers that came while the one before was under way: whoever gets the
+        lock first then writes the entries of all.
+        """
+        waiting = _Waiting(entry)
+        self._waiting.append(waiting)
+        with self._lock:
+            if not waiting.is_done:
+                self._write_waiting()
+        if waiting.failure is not None:
+            raise waiting.failure
+
+    def _write_waiting(self) -> None:
+        batch: list[_Waiting] = []
+        while self._waiting:
+            batch.append(self._waiting.popleft())
+        entries = [waiting.entry for waiting in batch]
+        failure: BaseException | None = None
+        try:
+            with self._transaction() as db:
+                db.executemany(
+                    "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)",
+                    [(e.ref.source, e.ref.task_id, e.path, e.draft) for e in entries],
+                )
+        except BaseException as error:  # noqa: BLE001  (raised by each of those who wait)
+            failure = error
+        for waiting in batch:
+            waiting.failure, waiting.is_done = failure, True
+
+    def journal(self, ref: TaskRef | None = None) -> list[JournalEntry]:
+        """Return one task's entry, or all."""
+        sql = "SELECT source, task_id, path, draft FROM journal"
+        if ref is None:
+            found = self._read(sql)
+        else:
+            found = self._read(f"{sql} WHERE source = ? AND task_id = ?", (ref.source, ref.task_id))
+        return [
+            JournalEntry(ref=TaskRef(source=row[0], task_id=row[1]), path=row[2], draft=row[3])
+            for row in found
+        ]
+
+    def drop_journal(self, ref: TaskRef) -> None:
+        """Forget a task's entry: nothing of it is there any more."""
+        with self._transaction() as db:
+            sql = "DELETE FROM journal WHERE source = ? AND task_id = ?"
+            db.execute(sql, (ref.source, ref.task_id))
