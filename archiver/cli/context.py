@@ -110,8 +110,10 @@ class Terminal:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            # Once stopped, a second signal ends the process with its code until the very end.
+            if not self.signalled:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     @property
     def signal_code(self) -> ExitCode | None:
