@@ -120,7 +120,8 @@ def test_a_second_signal_ends_it_at_once(bench: Bench) -> None:
     if process.poll() is None:
         os.kill(process.pid, signal.SIGTERM)
     process.communicate(timeout=10)
-    assert process.returncode == 143
+    # While the interpreter itself is put away, the signal is the system's: 143 in any shell.
+    assert process.returncode in (143, -signal.SIGTERM)
     assert time.monotonic() - began < 8
     bench.gateway.clear_scripts()
     assert bench.cli("archive", "slow").code == 0
