@@ -44,9 +44,8 @@ def reindex(session: Session) -> Reindexed:
         raise DamageError(f"{session.store.label} is no archive: {layout.STORE_KEY} is not there")
     found = Reindexed()
     was_empty = not any(session.catalog.counts().values())
-    tombstones = _tombstones(session, found)
     broken: dict[str, Fault] = {}
-    rows = _rows(session, tombstones, found, broken)
+    rows = _rows(session, found, broken)
     if session.dry_run:
         for _ in rows:
             pass
@@ -57,43 +56,38 @@ def reindex(session: Session) -> Reindexed:
     return found
 
 
-def _tombstones(session: Session, found: Reindexed) -> dict[TaskRef, Tombstone]:
-    tombstones: dict[TaskRef, Tombstone] = {}
+def _tombstones(session: Session, found: Reindexed) -> Iterator[tuple[str, Tombstone]]:
     for entry in session.store.entries(layout.FORGOTTEN_PREFIX.rstrip("/")):
         try:
             tombstone = Tombstone.parse(session.store.read_document(entry.key) or b"")
         except DamageError as error:
             found.unreadable[entry.key] = fault_of(error)
         else:
-            tombstones[tombstone.ref] = tombstone
-    return tombstones
+            yield entry.key, tombstone
 
 
-def _rows(
-    session: Session,
-    tombstones: dict[TaskRef, Tombstone],
-    found: Reindexed,
-    broken: dict[str, Fault],
-) -> Iterator[TaskRow]:
+def _rows(session: Session, found: Reindexed, broken: dict[str, Fault]) -> Iterator[TaskRow]:
+    """Yield a row for each tombstone and each manifest; the later one of a task counts."""
+    keys: dict[TaskRef, str] = {}  # no more than that of each: there may be very many
+    for key, tombstone in _tombstones(session, found):
+        keys[tombstone.ref] = key
+        found.forgotten += 1
+        row = TaskRow(
+            ref=tombstone.ref, state=State.FORGOTTEN, first_seen_at=tombstone.forgotten_at
+        )
+        yield forgotten_row(row, tombstone)
     for folder, manifest in _manifests(session):
         if isinstance(manifest, DamageError):
             fault = fault_of(manifest)
             found.unreadable[f"{folder}/{layout.MANIFEST_NAME}"] = broken[folder] = fault
             continue
         row = row_of(session, manifest, folder)
-        tombstone = tombstones.pop(row.ref, None)
-        if tombstone is None:
+        if row.ref in keys:
+            data = session.store.read_document(keys[row.ref])
+            yield forgotten_row(row, Tombstone.parse(data or b""))
+        else:
             found.archived += 1
             yield row
-        else:
-            found.forgotten += 1
-            yield forgotten_row(row, tombstone)
-    for tombstone in tombstones.values():
-        found.forgotten += 1
-        row = TaskRow(
-            ref=tombstone.ref, state=State.FORGOTTEN, first_seen_at=tombstone.forgotten_at
-        )
-        yield forgotten_row(row, tombstone)
 
 
 def _manifests(session: Session) -> Iterator[tuple[str, Manifest | DamageError]]:

@@ -198,8 +198,9 @@ class Runner:
             if fatal is not None and not self._ending:
                 self._end()
                 self._interrupt()
-            self._watch_limits()
-            if self.report.stopped_by in ("signal", "max_duration"):
+            if fatal is None:
+                self._watch_limits()
+            if fatal is not None or self.report.stopped_by in ("signal", "max_duration"):
                 # Real seconds: a worker that is stuck in the system must not keep the process.
                 stopped_at = stopped_at or time.monotonic()
                 if time.monotonic() - stopped_at > GRACE_S:

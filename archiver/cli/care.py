@@ -37,7 +37,7 @@ def verify_command(
     naming = Naming([source.name for source in config.sources], only=terminal.common.source)
     refs = [naming.ref(text) for text in tasks] or None
     check = Check(
-        full=full or (repair and refs is not None),
+        full=full or decode or (repair and refs is not None),
         decode=decode,
         share=parse_option("--share", share, parse_share) if share else 1.0,
         max_bytes=terminal.max_bytes(),

@@ -177,6 +177,28 @@ def test_a_manifest_that_says_nothing_of_its_task(
     assert three.cli("verify", "--full").code == 0
 
 
+def test_every_check_that_reads_the_bytes_digests_them(three: Bench) -> None:
+    """Other bytes of the same length that play as well; a lesser look later takes nothing back."""
+    path = three.store / FOLDER / "t1" / "video.mp4"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    for args in (("--decode",), ("t1", "--full")):
+        found = three.cli("verify", *args, "--json")
+        assert (found.code, damages(found)) == (12, {"t1": ("wrong_digest", False)}), args
+    assert three.cli("verify", "t1").code == 0
+    assert three.cli("verify").code == 0
+    kept = row(three, "t1")
+    assert kept is not None
+    assert kept.fault is not None
+    assert kept.fault.code == "wrong_digest"
+    assert "needs you" in three.cli("status").out
+    assert three.cli("verify", "--full", "--repair").code == 0
+    mended = row(three, "t1")
+    assert mended is not None
+    assert mended.fault is None
+
+
 def test_reindex_without_doing_it(three: Bench) -> None:
     """`--dry-run` touches nothing, with a catalog and without one."""
     before = three.everything()
