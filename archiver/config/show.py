@@ -94,7 +94,9 @@ def _masked_url(url: str) -> str:
     if match is None:
         return MASK if url else ""
     user = f"{MASK}@" if "@" in url.split("/")[2].partition("?")[0] else ""
-    return f"{match[1]}{user}{match[2]}" + (f"?{MASK}" if match[3] else "")
+    # Whoever knows the long word in the path of a healthcheck may ping it.
+    parts = [MASK if _LONG_WORD.fullmatch(part) else part for part in match[2].split("/")]
+    return f"{match[1]}{user}{'/'.join(parts)}" + (f"?{MASK}" if match[3] else "")
 
 
 def _masked_argument(argument: str) -> str:
