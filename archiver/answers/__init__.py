@@ -28,6 +28,7 @@ from archiver.answers.scalars import (
     text_of,
 )
 from archiver.answers.states import progress_of, settled
+from archiver.answers.taskforms import TaskForm
 
 __all__ = [
     "AtOnceProvider",
@@ -38,6 +39,7 @@ __all__ = [
     "Notes",
     "Opened",
     "PictureAnswer",
+    "TaskForm",
     "account_fault",
     "bodies_of",
     "body_of",

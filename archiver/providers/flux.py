@@ -14,10 +14,10 @@ from archiver.answers import (
     Body,
     Fields,
     Notes,
+    TaskForm,
     bodies_of,
     body_of,
     encodable,
-    first_with,
     identity_of,
     outputs_of,
     plain,
@@ -157,17 +157,17 @@ class FluxProvider:
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer or a callback: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            one = page.found[0] if len(page.found) == 1 else None
-            found = one or first_with(page.found, (_bare(task_id),), *_ID_NAMES)
-            if found is None or not _is_flux(found):
-                raise ProviderError("the body holds no Flux task with this id")
-            return (self._read(found, task_id),)
-        tasks = tuple(self._read(found, None) for found in page.found if _is_flux(found))
-        if not tasks:
-            raise ProviderError("the body holds no Flux task")
-        return tasks
+        called = None if task_id is None else _bare(task_id)
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id, called=called)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(
+            noun="Flux task",
+            is_task=_is_flux,
+            ids=lambda body: body.ids(*_ID_NAMES),
+            read=self._read,
+        )
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return _read_task(body, source=self._source, provider=self.name, task_id=task_id)

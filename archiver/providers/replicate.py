@@ -6,18 +6,16 @@ Source: providers.md section 11 and row 18.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from archiver.answers import (
-    Bodies,
     Body,
     Fields,
     Notes,
+    TaskForm,
     bodies_of,
     body_of,
-    first_with,
     identity_of,
     outputs_of,
     path_segment,
@@ -129,7 +127,7 @@ class ReplicateProvider:
             page = bodies_of(answer.body, *_LISTS)
             if page.found and not page.listed:
                 raise ProviderError("the API's answer is no list of predictions")
-            tasks = self._read_all(page)
+            tasks = self._form.all(page)
             fresh = {t.ref.task_id: t for t in tasks if t.ref.task_id not in seen}
             yield from (t for t in fresh.values() if not _is_before(t, since))
             next_page = Fields(page.around).url("next")
@@ -146,28 +144,19 @@ class ReplicateProvider:
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer, list or webhook's body: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            one = page.found[0] if len(page.found) == 1 else None
-            found = one or first_with(page.found, (task_id,), *_ID_NAMES)
-            if found is None or not _is_replicate(found):
-                raise ProviderError("the body holds no prediction of Replicate's with this id")
-            return (self._read(found, task_id),)
-        tasks = self._read_all(page)
-        if not tasks:
-            raise ProviderError("the body holds no prediction of Replicate's")
-        return tasks
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(
+            noun="Replicate prediction",
+            is_task=_is_replicate,
+            ids=lambda body: body.ids(*_ID_NAMES),
+            read=self._read,
+        )
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return _read_task(body, source=self._source, provider=self.name, task_id=task_id)
-
-    def _read_all(self, page: Bodies) -> tuple[Task, ...]:
-        tasks = [self._read(body, None) for body in page.found if _is_replicate(body)]
-        left_out = page.unread + len(page.found) - len(tasks)
-        if tasks and left_out:
-            warning = f"other entries of the list that are no predictions: {left_out}"
-            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
-        return tuple(tasks)
 
 
 def _routes(base_url: str) -> tuple[str, ...]:

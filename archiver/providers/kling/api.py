@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
-from archiver.answers import Bodies, Body, bodies_of, body_of, encodable, first_with
+from archiver.answers import Bodies, Body, TaskForm, bodies_of, body_of, encodable, first_with
 from archiver.contracts import Api
 from archiver.errors import ProviderError, SourceFaultError, TaskNotFoundError
 from archiver.model import JsonValue, Progress, Rendition, Task
@@ -228,7 +227,7 @@ class KlingProvider:
             page = bodies_of(answer.body, *_LISTS)
             if page.found and not page.listed:
                 raise ProviderError("the API's answer is no list of tasks")
-            tasks = self._read_all(page)
+            tasks = self._form.all(page)
             # While pages are read, new tasks push the known ones down: they come twice.
             fresh = {t.ref.task_id: t for t in tasks if t.ref.task_id not in seen}
             yield from fresh.values()
@@ -239,27 +238,20 @@ class KlingProvider:
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer, list or callback: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            found = self._one_of(page, split_id(task_id)[1])
-            if found is None or not is_kling(found):
-                raise ProviderError("the body holds no Kling task with this id")
-            return (self._read(found, task_id),)
-        tasks = self._read_all(page)
-        if not tasks:
-            raise ProviderError("the body holds no Kling task")
-        return tasks
+        called = None if task_id is None else split_id(task_id)[1]
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id, called=called)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(
+            noun="Kling task",
+            is_task=is_kling,
+            ids=lambda body: body.ids(*ID_NAMES),
+            read=self._read,
+        )
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return read_task(body, source=self._source, provider=self.name, task_id=task_id)
-
-    def _read_all(self, page: Bodies) -> tuple[Task, ...]:
-        tasks = [self._read(body, None) for body in page.found if is_kling(body)]
-        left_out = page.unread + len(page.found) - len(tasks)
-        if tasks and left_out:
-            warning = f"other entries of the list that are no Kling tasks: {left_out}"
-            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
-        return tuple(tasks)
 
 
 def _is_before(task: Task, since: datetime | None) -> bool:

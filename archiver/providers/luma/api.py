@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from archiver.answers import (
     Body,
     Fields,
+    TaskForm,
     bodies_of,
     body_of,
     encodable,
-    first_with,
     path_segment,
     raise_for_answer,
     rendition_of,
@@ -148,12 +148,7 @@ class LumaProvider:
             # No batch, or none that works: a convenience must cost no task anything.
             self.batch_size = 1
             return {}
-        tasks: dict[str, Task] = {}
-        for body in bodies.found:
-            task_id = next((i for i in body.ids(*ID_NAMES) if i in wanted), None)
-            if task_id is not None and task_id not in tasks and may_be_task(body):
-                tasks[task_id] = self._read(body, task_id)
-        return tasks
+        return self._form.asked(bodies, wanted, may_be=may_be_task)
 
     def resolve(self, task: Task, rendition: Rendition) -> Rendition:
         """Ask for the link without watermark: see `contracts.Provider.resolve`.
@@ -216,7 +211,7 @@ class LumaProvider:
             if page.found and not page.listed:
                 raise ProviderError("the API's answer is no list of tasks")
             # While pages are read, new tasks push the known ones down: they come twice.
-            tasks = self._read_all(page.found, page.unread)
+            tasks = self._form.all(page)
             fresh = {t.ref.task_id: t for t in tasks if t.ref.task_id not in seen}
             yield from (t for t in fresh.values() if not _is_before(t, since))
             if not fresh or Fields(page.around).flag("has_more") is False:
@@ -227,17 +222,13 @@ class LumaProvider:
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer, list, batch or callback: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            one = page.found[0] if len(page.found) == 1 else None
-            found = one or first_with(page.found, (task_id,), *ID_NAMES)
-            if found is None or not is_luma(found):
-                raise ProviderError("the body holds no Luma task with this id")
-            return (self._read(found, task_id),)
-        tasks = self._read_all(page.found, page.unread)
-        if not tasks:
-            raise ProviderError("the body holds no Luma task")
-        return tasks
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(
+            noun="Luma task", is_task=is_luma, ids=lambda body: body.ids(*ID_NAMES), read=self._read
+        )
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return read_task(
@@ -247,14 +238,6 @@ class LumaProvider:
             task_id=task_id,
             has_no_mark=self._routes.is_gateway,
         )
-
-    def _read_all(self, bodies: Sequence[Body], unread: int) -> tuple[Task, ...]:
-        tasks = [self._read(body, None) for body in bodies if is_luma(body)]
-        left_out = unread + len(bodies) - len(tasks)
-        if tasks and left_out:
-            warning = f"other entries of the list that are no Luma tasks: {left_out}"
-            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
-        return tuple(tasks)
 
 
 def _is_before(task: Task, since: datetime | None) -> bool:

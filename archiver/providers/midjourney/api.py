@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from archiver.answers import (
-    Bodies,
     Body,
     Fields,
+    TaskForm,
     bodies_of,
     body_of,
     encodable,
-    first_with,
     path_segment,
     raise_for_answer,
 )
@@ -132,12 +131,7 @@ class MidjourneyProvider:
             # No batch, or none that works: a convenience must cost no task anything.
             self.batch_size = 1
             return {}
-        tasks: dict[str, Task] = {}
-        for found in bodies.found:
-            task_id = next((i for i in found.ids(*ID_NAMES) if i in wanted), None)
-            if task_id is not None and task_id not in tasks and may_be_task(found):
-                tasks[task_id] = self._read(found, task_id)
-        return tasks
+        return self._form.asked(bodies, wanted, may_be=may_be_task)
 
     def resolve(self, task: Task, rendition: Rendition) -> Rendition:
         """Return the rendition: every link of Midjourney's is in the answer."""
@@ -166,32 +160,23 @@ class MidjourneyProvider:
         page = bodies_of(answer.body, *_LISTS)
         if page.found and not page.listed:
             raise ProviderError("the API's answer is no list of tasks")
-        yield from (t for t in self._read_all(page) if not _is_before(t, since))
+        yield from (t for t in self._form.all(page) if not _is_before(t, since))
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer, list, batch or callback: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            one = page.found[0] if len(page.found) == 1 else None
-            found = one or first_with(page.found, (task_id,), *ID_NAMES)
-            if found is None or not is_midjourney(found):
-                raise ProviderError("the body holds no Midjourney task with this id")
-            return (self._read(found, task_id),)
-        tasks = self._read_all(page)
-        if not tasks:
-            raise ProviderError("the body holds no Midjourney task")
-        return tasks
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(
+            noun="Midjourney task",
+            is_task=is_midjourney,
+            ids=lambda body: body.ids(*ID_NAMES),
+            read=self._read,
+        )
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return read_task(body, source=self._source, provider=self.name, task_id=task_id)
-
-    def _read_all(self, page: Bodies) -> tuple[Task, ...]:
-        tasks = [self._read(body, None) for body in page.found if is_midjourney(body)]
-        left_out = page.unread + len(page.found) - len(tasks)
-        if tasks and left_out:
-            warning = f"other entries of the list that are no Midjourney tasks: {left_out}"
-            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
-        return tuple(tasks)
 
 
 def _is_empty(answer: Answer) -> bool:

@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from archiver.answers import (
-    Bodies,
     Body,
     Fields,
+    TaskForm,
     bodies_of,
     body_of,
     encodable,
-    first_with,
     raise_for_answer,
     rendition_of,
 )
@@ -161,28 +160,19 @@ class MinimaxProvider:
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer, list or callback: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            one = page.found[0] if len(page.found) == 1 else None
-            found = one or first_with(page.found, (task_id,), *ID_NAMES)
-            if found is None or not is_minimax(found):
-                raise ProviderError("the body holds no task of MiniMax's with this id")
-            return (self._read(found, task_id),)
-        tasks = self._read_all(page)
-        if not tasks:
-            raise ProviderError("the body holds no task of MiniMax's")
-        return tasks
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(
+            noun="MiniMax task",
+            is_task=is_minimax,
+            ids=lambda body: body.ids(*ID_NAMES),
+            read=self._read,
+        )
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return read_task(body, source=self._source, provider=self.name, task_id=task_id)
-
-    def _read_all(self, page: Bodies) -> tuple[Task, ...]:
-        tasks = [self._read(body, None) for body in page.found if is_minimax(body)]
-        left_out = page.unread + len(page.found) - len(tasks)
-        if tasks and left_out:
-            warning = f"other entries of the list that are no tasks of MiniMax's: {left_out}"
-            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
-        return tuple(tasks)
 
 
 def _routes(base_url: str) -> tuple[str, ...]:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from archiver.answers import Body, bodies_of, body_of, encodable, path_segment, raise_for_answer
+from archiver.answers import (
+    Body,
+    TaskForm,
+    bodies_of,
+    body_of,
+    encodable,
+    path_segment,
+    raise_for_answer,
+)
 from archiver.contracts import Api
 from archiver.errors import (
     KeyRefusedError,
@@ -125,12 +133,7 @@ class SunoProvider:
             # No batch, or none that works: a convenience must cost no task anything.
             self.batch_size = 1
             return {}
-        tasks: dict[str, Task] = {}
-        for found in bodies.found:
-            task_id = next((i for i in ids_of(found) if i in wanted), None)
-            if task_id is not None and task_id not in tasks and may_be_task(found):
-                tasks[task_id] = self._read(found, task_id)
-        return tasks
+        return self._form.asked(bodies, wanted, may_be=may_be_task)
 
     def resolve(self, task: Task, rendition: Rendition) -> Rendition:
         """Return the rendition: every link of Suno's is in the answer."""
@@ -162,7 +165,7 @@ class SunoProvider:
             found = bodies_of(answer.body, *_LISTS)
             if found.found and not found.listed:
                 raise ProviderError("the API's answer is no list of tasks")
-            tasks = self._read_all(found.found, found.unread)
+            tasks = self._form.all(found)
             fresh = {t.ref.task_id: t for t in tasks if t.ref.task_id not in seen}
             yield from (t for t in fresh.values() if not _is_before(t, since))
             seen.update(fresh)
@@ -174,28 +177,14 @@ class SunoProvider:
 
     def read_body(self, body: JsonValue, *, task_id: str | None = None) -> tuple[Task, ...]:
         """Read a saved answer, list, batch or callback: see `contracts.Provider.read_body`."""
-        page = bodies_of(body, *_LISTS)
-        if task_id is not None:
-            one = page.found[0] if len(page.found) == 1 else None
-            found = one or next((b for b in page.found if task_id in ids_of(b)), None)
-            if found is None or not is_suno(found):
-                raise ProviderError("the body holds no Suno task with this id")
-            return (self._read(found, task_id),)
-        tasks = self._read_all(page.found, page.unread)
-        if not tasks:
-            raise ProviderError("the body holds no Suno task")
-        return tasks
+        return self._form.tasks(bodies_of(body, *_LISTS), task_id)
+
+    @property
+    def _form(self) -> TaskForm:
+        return TaskForm(noun="Suno task", is_task=is_suno, ids=ids_of, read=self._read)
 
     def _read(self, body: Body, task_id: str | None) -> Task:
         return read_task(body, source=self._source, provider=self.name, task_id=task_id)
-
-    def _read_all(self, bodies: Sequence[Body], unread: int) -> tuple[Task, ...]:
-        tasks = [self._read(body, None) for body in bodies if is_suno(body)]
-        left_out = unread + len(bodies) - len(tasks)
-        if tasks and left_out:
-            warning = f"other entries of the list that are no Suno tasks: {left_out}"
-            tasks[0] = replace(tasks[0], warnings=(*tasks[0].warnings, warning))
-        return tuple(tasks)
 
 
 def _is_before(task: Task, since: datetime | None) -> bool:
