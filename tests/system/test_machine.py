@@ -197,3 +197,11 @@ def test_few_file_descriptors(one: Bench) -> None:
     assert "Too many open files" in met.stderr
     assert one.cli("archive", *ids).code == 0
     sound(one, *ids)
+
+
+def test_a_place_where_no_folder_can_be_made(one: Bench) -> None:
+    """A file system that takes none, such as /proc, is exit 7, and not waited for."""
+    offer(one, "t", 1)
+    met = one.cli("archive", "t", "--set", "store.url=/proc/archive")
+    assert met.code == 7, met
+    assert "Traceback" not in met.err

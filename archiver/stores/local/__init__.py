@@ -31,6 +31,7 @@ from archiver.stores.local.upload import PART, PROOF, LocalUpload
 __all__ = ["PART", "PROOF", "LocalStore", "LocalUpload"]
 
 _OWN_FOLDER = ".archiver"
+_MOST_TRIES = 100
 
 
 _Place = tuple[int, int]
@@ -280,7 +281,11 @@ class LocalStore:
             WrongStoreError: The disk went while a run held the lock, and another folder shows
                 where it was mounted.
         """
+        tries = 0
         while not folder.is_dir():
+            tries += 1
+            if tries > _MOST_TRIES:  # a file system that makes no folders, such as /proc
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
             if self._place is not None and self._find_place() != self._place:
                 raise WrongStoreError(
                     f"the disk of {self._root} is gone, and what is there now is another folder;"
