@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -20,6 +21,14 @@ MOST_LINES_KEPT = 200
 WIDEST_WORDS = 400
 DEFAULT_COLUMNS, DEFAULT_ROWS = 80, 24
 REDRAW_S = 0.5
+
+
+# Ends of lines, turns of direction and controls that JSON lets through as they are.
+_UNSHOWN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def iso(moment: Any) -> str | None:
@@ -151,8 +160,8 @@ class Output:
     def record(self, value: JsonObject) -> None:
         """Print an object, under `--json`."""
         if self.as_json:
-            text = json.dumps(value, ensure_ascii=False)
-            streams.write(self.out, text.encode("utf-8", "replace").decode() + "\n")
+            text = _UNSHOWN.sub(_escaped, json.dumps(value, ensure_ascii=False))
+            streams.write(self.out, text + "\n")
 
     def start(self, total: int) -> None:
         """Draw the bar, if there is anyone to see it."""

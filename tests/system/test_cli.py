@@ -126,6 +126,17 @@ def test_the_bar_moves_while_a_large_file_comes(bench: Bench) -> None:
     assert re.search(r"0/1 \[[^\r]* [1-9][\d.]* KiB, [1-9][\d.]* KiB/s", seen)
 
 
+def test_a_line_of_json_is_one_line_whoever_reads_it(bench: Bench) -> None:
+    """Unicode's own line ends and 8-bit controls are escaped; the text comes back as it was."""
+    prompt = "a\u2028b\x85c\x9b31m\u202ed \u65e5\ufeff"
+    bench.clean_task("t", prompt=prompt)
+    bench.archive("t")
+    out = bench.cli("list", "--json").out
+    assert len(out.splitlines()) == 2
+    assert "\u65e5" in out
+    assert json.loads(out.splitlines()[0])["prompt"] == prompt
+
+
 def test_control_characters_never_reach_the_terminal(bench: Bench) -> None:
     """Prompts and failure texts are shown escaped."""
     bench.task("t", state="failed", failure_reason="\x1b[2Jgone\x07", prompt="a\x1b]0;x\x07b")
