@@ -99,12 +99,13 @@ def measure(names: Sequence[str], runs: int, *, write: bool) -> None:
 
 
 def results(names: Sequence[str], sections: Sequence[Section], runs: int, minutes: float) -> str:
+    times = "one run each" if runs == 1 else f"medians of {runs} runs"
     load = " ".join(f"{number:.1f}" for number in os.getloadavg())
     parts = [
         "# Results of the last run",
         f"`python -m benchmarks {' '.join(names)}`, {datetime.now(UTC):%Y-%m-%d},"
         f" {os.cpu_count()} cores shared by servers and clients, Python"
-        f" {sys.version.split()[0]}, medians of {runs} runs, {minutes:.0f} minutes; load averages"
+        f" {sys.version.split()[0]}, {times}, {minutes:.0f} minutes; load averages"
         f" at the end: {load}. Trust ratios within one table, not rates.",
         f"Peers: {peers.versions()}.",
         "## Goals",
