@@ -56,11 +56,17 @@ def _forget(session: Session, ref: TaskRef, reason: str, *, delete: bool, done: 
 
 
 def _delete_files(session: Session, folder: str) -> int:
-    manifest_key = f"{folder}/{layout.MANIFEST_NAME}"
-    keys = [entry.key for entry in session.store.entries(folder)]
-    session.store.delete([manifest_key])
-    objects = [key for key in keys if key != manifest_key]
-    session.store.delete(objects)
+    """Delete a task's manifest and outputs; what else lies in its folder or below is not its own.
+
+    They are told by their names: a killed command may have deleted the manifest already.
+    """
+    store, objects = session.store, []
+    for entry in store.entries(folder):
+        name = entry.key.removeprefix(f"{folder}/")
+        if layout.is_asset_name(name):
+            objects.append(entry.key)
+    store.delete([f"{folder}/{layout.MANIFEST_NAME}"])
+    store.delete(objects)
     session.store.clean(folder)
     return len(objects)
 

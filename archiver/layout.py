@@ -53,6 +53,8 @@ _MAX_TRIES = 1000
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 _FIELD = re.compile(r"([a-z_]+)(?:\[:([0-9]{1,4})\])?(?::(.*))?", re.S)
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_ROLES = "|".join(role.value for role in Role)
+_ASSET_NAME = re.compile(rf"(?:{_ROLES})(?:-[1-9][0-9]*)?(?:\.watermarked)?\.[a-z0-9]{{1,10}}")
 _RESERVED = re.compile(r"\.{0,2}|\.archiver|.*\.part(?:\.json)?", re.I)
 _EXTENSION = re.compile(r"[a-z0-9]{1,10}")
 
@@ -306,6 +308,11 @@ def asset_name(role: Role, index: int, extension: str, *, watermarked: bool) -> 
     if not _EXTENSION.fullmatch(extension) or extension == "part":
         raise ValueError(f"{extension!r} is no file name ending")
     return asset_stem(role, index) + (".watermarked." if watermarked else ".") + extension
+
+
+def is_asset_name(name: str) -> bool:
+    """Whether a file of a task's folder is one of its outputs, by its name."""
+    return _ASSET_NAME.fullmatch(name) is not None
 
 
 def tombstone_key(ref: TaskRef, *, taken: Callable[[str], bool] | None = None) -> str:

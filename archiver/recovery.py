@@ -91,7 +91,8 @@ def _remove_superseded(folder: str, manifest: Manifest, store: Store) -> None:
         return
     sizes = {size for size, _ in replaced}
     kept = {f"{folder}/{record.path}" for record in manifest.assets}
-    left = [e for e in store.entries(folder) if e.key not in kept and e.size_bytes in sizes]
+    own = (e for e in store.entries(folder) if layout.is_asset_name(e.key[len(folder) + 1 :]))
+    left = [e for e in own if e.key not in kept and e.size_bytes in sizes]
     store.delete(e.key for e in left if (e.size_bytes, sha256_of(store, e.key)) in replaced)
 
 

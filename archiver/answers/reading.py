@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from archiver.answers.links import clean_url
+from archiver.answers.links import field_url
 from archiver.answers.scalars import (
     MAX_TEXT,
     flag_of,
@@ -142,8 +142,8 @@ class Fields:
         return self._first(names, moment_of, "a date", unset=_is_zero)
 
     def url(self, *names: str) -> str | None:
-        """Return a link that can be fetched, verbatim (see `clean_url`)."""
-        return self._first(names, clean_url, "a link that can be fetched")
+        """Return a link that can be fetched, verbatim but for spaces (see `field_url`)."""
+        return self._first(names, field_url, "a link that can be fetched")
 
     def child(self, *names: str) -> Fields:
         """Return an object within; an empty one when there is none."""

@@ -355,6 +355,25 @@ def test_forget_and_undo(bench: Bench) -> None:
     assert bench.cli("archive", "t", "--json").objects()[-1]["archived"] == 1
 
 
+def test_forget_deletes_what_is_the_tasks_own(bench: Bench) -> None:
+    """Not the user's files beside it, nor a task whose folder lies below."""
+    bench.clean_task("t")
+    bench.archive("t")
+    bench.configure(store={"path": "{source}/{task_id}", "url": str(bench.store)})
+    bench.clean_task("2024", seed=2)
+    bench.archive("2024")
+    outer = bench.store / "luma" / "2024"
+    assert (outer / "10" / "15" / "t" / "video.mp4").exists()
+    for name in ("notes.txt", "cut/video.mp4"):
+        (outer / name).parent.mkdir(exist_ok=True)
+        (outer / name).write_text("mine")
+    assert bench.cli("forget", "2024", "--reason", "x", "--delete").code == 0
+    left = {str(p.relative_to(outer)) for p in outer.rglob("*") if p.is_file()}
+    own = {"10/15/t/video.mp4", "10/15/t/manifest.json"}
+    assert left == {"notes.txt", "cut/video.mp4", *own}
+    assert bench.cli("verify", "--full").code == 0
+
+
 def test_the_demo(tmp_path: Path) -> None:
     """Every case comes out as it must, and its archive verifies."""
     done = run_cli(["demo", "out"], {}, tmp_path)

@@ -45,7 +45,14 @@ def deaths(bench: Bench) -> dict[str, int]:
         return {ref.task_id: number for ref, number in catalog.deaths().items()}
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGSEGV,
+        pytest.param(signal.SIGABRT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_that_crashes_the_decoder(bench: Bench, number: int) -> None:
     """Two runs die of it; the third archives all others, probes it alone and refuses it."""
     bench.task("bad", video_raw=bench.host("/bad.mp4", FATAL))

@@ -43,9 +43,10 @@ def test_what_a_terminal_cannot_show_is_escaped(archived: Bench, command: str) -
         assert "\\u65e5" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "command", ["list", "archive t", "archive t --json", "--help", "--version"]
-)
+SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("list", "--help", "--version")]
+
+
+@pytest.mark.parametrize("command", ["archive t --json", *SLOW])
 @pytest.mark.parametrize("end", ["| true", ">&-", "2>&-", ">&- 2>&-"])
 def test_nobody_reads(archived: Bench, command: str, end: str) -> None:
     """The work's own exit code, and no word about it."""

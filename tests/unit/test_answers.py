@@ -307,6 +307,21 @@ def test_what_is_no_link(value: JsonValue) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        (f" {URL}\n", URL),
+        ("https://h.example/a b.mp4?x=c d", "https://h.example/a%20b.mp4?x=c%20d"),
+        ("https://exa mple.com/", None),
+        ("no link", None),
+        (5, None),
+    ],
+)
+def test_a_field_for_a_link_is_read_as_browsers_do(value: JsonValue, url: str | None) -> None:
+    """White space around it goes, spaces within are encoded."""
+    assert Fields({"url": value}).url("url") == url
+
+
+@pytest.mark.parametrize(
     ("url", "marked"),
     [
         ("https://h/5f_watermarked_video0.mp4", True),
