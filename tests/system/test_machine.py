@@ -194,7 +194,8 @@ def test_few_file_descriptors(one: Bench) -> None:
     )
     assert met.returncode == 7, met
     assert "Traceback" not in met.stderr
-    assert "Too many open files" in met.stderr
+    # Which call meets the limit first differs: opening a file, or loading a part of the program.
+    assert "too many" in met.stderr.lower()
     assert one.cli("archive", *ids).code == 0
     sound(one, *ids)
 

@@ -36,7 +36,6 @@ class LocalUpload:
         self._offset = 0
         self._unchecked_bytes = 0
         self._proof: ResumeProof | None = None
-        self._has_proof = False
         self._ended = False
         with store_errors(f"open {self._part}"):
             self._take_up()
@@ -44,8 +43,6 @@ class LocalUpload:
     def _take_up(self) -> None:
         """Continue a parked part whose proof can be read; else begin anew at the first write."""
         try:
-            # A proof that is there is told by its name, whatever is in it: it goes with the part.
-            self._has_proof = self._proof_path.exists()
             size = self._part.stat().st_size
             proof = ResumeProof(**json.loads(self._proof_path.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError, RecursionError):
@@ -85,31 +82,19 @@ class LocalUpload:
         self._name = name
 
     def expect(self, proof: ResumeProof | None) -> None:
-        """Note the proof; it is written before bytes that do not complete the file."""
-        if proof == self._proof:
-            return
-        self._proof = proof
-        self._drop_proof()
-
-    def _write_proof(self) -> None:
-        if self._proof is None or self._has_proof:
-            return
+        """Write the proof beside the part, before the bytes that it speaks of."""
         with store_errors(f"write {self._proof_path}"):
+            if proof == self._proof:
+                return
+            self._proof = proof
+            if proof is None:
+                self._proof_path.unlink(missing_ok=True)
+                return
             self._store.make_folder(self._folder)
-            self._proof_path.write_text(json.dumps(asdict(self._proof)), encoding="utf-8")
-        self._has_proof = True
-
-    def _drop_proof(self) -> None:
-        if not self._has_proof:
-            return
-        with store_errors(f"remove {self._proof_path}"):
-            self._proof_path.unlink(missing_ok=True)
-        self._has_proof = False
+            self._proof_path.write_text(json.dumps(asdict(proof)), encoding="utf-8")
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append to the part, looking at the free space now and then."""
-        if self._proof is not None and self._offset + len(chunk) < self._proof.total_bytes:
-            self._write_proof()  # a file that comes at one go needs none
         with store_errors(f"write {self._part}"):
             if self._unchecked_bytes <= 0:
                 self._store.require_free_space()
@@ -129,7 +114,7 @@ class LocalUpload:
         """Forget the bytes held and what they belonged to."""
         with store_errors(f"restart {self._part}"):
             self._proof = None
-            self._drop_proof()
+            self._proof_path.unlink(missing_ok=True)
             if self._handle is not None:
                 os.ftruncate(self._handle, 0)
                 os.lseek(self._handle, 0, os.SEEK_SET)
@@ -157,7 +142,7 @@ class LocalUpload:
             return stored
         with store_errors(f"name {self._folder / self._name}"):
             self._close()
-            self._drop_proof()
+            self._proof_path.unlink(missing_ok=True)
             self._part.rename(self._folder / self._name)
         self._ended = True
         return stored
@@ -171,7 +156,6 @@ class LocalUpload:
             return
         self._ended = True
         self._close()
-        self._write_proof()
 
     def discard(self) -> None:
         """Remove part and proof, and the folder if that leaves it empty."""
@@ -181,7 +165,7 @@ class LocalUpload:
         with store_errors(f"remove {self._part}"):
             self._close()
             self._part.unlink(missing_ok=True)
-            self._drop_proof()
+            self._proof_path.unlink(missing_ok=True)
             self._store.drop_empty(self._folder)
 
     def _close(self) -> None:
