@@ -25,8 +25,8 @@ FOREIGN = ("ARCHIVER_", "AWS_")
 GUARD = pytest.StashKey[LoopbackGuard]()
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 
-# Other examples at each run; CI takes twice as many, the same ones each time.
-hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+# Other examples at each run; CI takes three times as many, the same ones each time.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=30)
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, database=None, print_blob=True
 )
