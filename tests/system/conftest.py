@@ -13,7 +13,7 @@ import pytest
 from archiver.gateway import Gateway
 from tests import s3servers
 from tests.bench import Bench
-from tests.faultrig import Rig, open_rig
+from tests.faultrig import Rig, build, open_rig
 from tests.gatewayfixture import gateway
 from tests.s3archive import S3Bench
 from tests.s3proxy import S3Proxy, s3_proxy
@@ -67,3 +67,24 @@ def client(s3_server: s3servers.S3Server) -> Iterator[S3Client]:
     """Looks into the bucket past the proxy."""
     with contextlib.closing(s3_server.client()) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that counts calls and lets one of them go wrong."""
+    return build(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def one(tmp_path: Path, gateway: Gateway) -> Bench:
+    """A bench with one worker, so that the n-th call is the same each time."""
+    (tmp_path / "bench").mkdir()
+    return Bench(tmp_path / "bench", gateway, download={"workers": 1})
+
+
+@pytest.fixture
+def rig(one: Bench, library: Path, tmp_path: Path) -> Iterator[Rig]:
+    """Runs commands of the bench `one` with faults."""
+    (tmp_path / "rig").mkdir()
+    with open_rig(library, tmp_path / "rig", one) as started:
+        yield started

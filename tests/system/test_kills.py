@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from archiver.gateway import Gateway
 from archiver.gateway.faults import Cut, Status
 from archiver.gateway.modes import Mode
 from tests.bench import FOLDER, Bench, clip, long_clip
-from tests.faultrig import Action, Kind, Rig, build, linux, open_rig
+from tests.faultrig import Action, Kind, Rig, linux, open_rig
 from tests.gatewayfixture import cli_env, key_env
 from tests.soundness import (
     Snapshot,
@@ -40,25 +40,6 @@ pytestmark = [
     pytest.mark.skipif(not linux(), reason="preloading is done in Linux's way"),
     pytest.mark.timeout(900),
 ]
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("shim"))
-
-
-@pytest.fixture
-def one(tmp_path: Path, gateway: Gateway) -> Bench:
-    """A bench with one worker, so that the n-th call is the same each time."""
-    (tmp_path / "bench").mkdir()
-    return Bench(tmp_path / "bench", gateway, download={"workers": 1})
-
-
-@pytest.fixture
-def rig(one: Bench, library: Path, tmp_path: Path) -> Iterator[Rig]:
-    (tmp_path / "rig").mkdir()
-    with open_rig(library, tmp_path / "rig", one) as started:
-        yield started
 
 
 # --- scenarios ------------------------------------------------------------------------------------

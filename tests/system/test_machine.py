@@ -9,14 +9,12 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from archiver.gateway import Gateway
 from tests.bench import Bench
-from tests.faultrig import CHANGING, Action, Ended, Kind, Rig, build, linux, open_rig
+from tests.faultrig import CHANGING, Action, Ended, Kind, Rig, linux
 from tests.gatewayfixture import cli_env, key_env
 from tests.soundness import Snapshot, digests, nothing_half, offer, sound, worth_a_kill
 
@@ -29,25 +27,6 @@ pytestmark = [
 
 GROWING = Kind.WRITE | Kind.CREATE | Kind.MKDIR | Kind.RENAME
 """Calls that a file system without room refuses."""
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("shim"))
-
-
-@pytest.fixture
-def one(tmp_path: Path, gateway: Gateway) -> Bench:
-    """A bench with one worker, so that the n-th call is the same each time."""
-    (tmp_path / "bench").mkdir()
-    return Bench(tmp_path / "bench", gateway, download={"workers": 1})
-
-
-@pytest.fixture
-def rig(one: Bench, library: Path, tmp_path: Path) -> Iterator[Rig]:
-    (tmp_path / "rig").mkdir()
-    with open_rig(library, tmp_path / "rig", one) as started:
-        yield started
 
 
 class Trial:
