@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -342,20 +342,18 @@ class _Transfer:
         self._size_bytes = size_bytes
         self._gathered.feed(chunk)
         self._digest.update(chunk)
-        if self._identified:
-            pieces: Iterator[bytes | memoryview] = iter((chunk,))
-        else:
-            self._head += chunk
-            if len(self._head) < HEAD_BYTES:
-                return
-            pieces = self._identify()
+        if not self._identified:
+            if self._head or len(chunk) < HEAD_BYTES:
+                self._head += chunk
+                if len(self._head) < HEAD_BYTES:
+                    return
+                chunk = bytes(self._head)
+            self._identify(bytes(chunk[:SUSPECT_BYTES]))
         if store:
-            for piece in pieces:
-                self._upload.write(piece)
+            self._upload.write(chunk)
 
-    def _identify(self) -> Iterator[bytes | memoryview]:
+    def _identify(self, head: bytes) -> None:
         """Name the upload by its first bytes, before the store sees any of them."""
-        head = bytes(self._head)
         self._head.clear()
         self._identified = True
         sniffed = self._prober.sniff(head)
@@ -366,7 +364,6 @@ class _Transfer:
         else:
             name = self._wanted.name(sniffed)
             self._upload.identify(name, sniffed.media_type, self._wanted.metadata)
-        return iter((head,))
 
     def _refuse(self, head: bytes) -> None:
         """Say what came in place of media; an error page about expiry is a dead link."""
@@ -377,10 +374,10 @@ class _Transfer:
 
     def _finish(self) -> Fetched:
         if not self._identified:
-            head_written = self._upload.offset > 0
-            for piece in self._identify():
-                if not head_written:
-                    self._upload.write(piece)
+            head = bytes(self._head)
+            self._identify(head)
+            if not self._upload.offset:
+                self._upload.write(head)
         info = self._prober.probe(self._gathered, role=self._wanted.role, peek=self._upload.peek)
         sniffed = Sniffed(kind=info.kind, media_type=info.media_type, extension=info.extension)
         self._upload.identify(self._wanted.name(sniffed), info.media_type, self._wanted.metadata)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archiver.errors import NotMediaError, TooLargeError, TruncatedError
 
-_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+# With a fixed first byte, which `re` looks for twenty times as fast as for a repeated one.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_NO_LENGTH = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))
 _JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_JPEG_SEQUENTIAL = frozenset((0xC0, 0xC1))
+_JPEG_BEHIND_PIXELS = frozenset((0x01, 0xDC, *range(0xE0, 0xF0), 0xFE))
+_DECODED_BYTES = 8 << 10
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = (
     (0, 0, 8, 8),
@@ -49,12 +53,15 @@ class Size:
         height_px: Rows, likewise.
         frames: How many pictures the file holds.
         progressive: Whether a decoder holds all of a JPEG before it gives a pixel.
+        pixels_at: Where the pixels of a JPEG begin, if no marker that matters to a decoder stands
+            between them and the end; else 0.
     """
 
     width_px: int
     height_px: int
     frames: int = 1
     progressive: bool = False
+    pixels_at: int = 0
 
 
 def broken(what: str) -> NotMediaError:
@@ -100,7 +107,7 @@ def check_jpeg(data: bytes | bytearray) -> Size:
     Source: ITU-T T.81, annex B.
     """
     size = Size(width_px=0, height_px=0)
-    at, scans = 2, 0
+    at, scans, components = 2, 0, 0
     for _ in range(_MAX_PARTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
@@ -109,12 +116,15 @@ def check_jpeg(data: bytes | bytearray) -> Size:
         marker = data[at - 1]
         if marker == 0xD9:
             return size
+        if size.pixels_at and marker not in _JPEG_BEHIND_PIXELS:
+            size, components = replace(size, pixels_at=0), 0
         if marker in _JPEG_NO_LENGTH:
             continue
         if at + 2 > len(data):
             raise _cut("it ends in the header of a segment")
-        if marker in _JPEG_FRAME and at + 7 <= len(data):
-            height, width = struct.unpack_from(">HH", data, at + 3)
+        if marker in _JPEG_FRAME and at + 8 <= len(data):
+            height, width, count = struct.unpack_from(">HHB", data, at + 3)
+            components = count if marker in _JPEG_SEQUENTIAL else 0
             size = Size(width_px=width, height_px=height, progressive=marker in _JPEG_PROGRESSIVE)
         scans += marker == 0xDA
         if scans > _FREE_SCANS and scans * size.width_px * size.height_px > _MAX_SCANNED_PIXELS:
@@ -122,10 +132,24 @@ def check_jpeg(data: bytes | bytearray) -> Size:
                 f"The picture has {scans} scans or more of {size.width_px}x{size.height_px} pixels;"
                 " so many are not decoded."
             )
+        is_scan_of_all = marker == 0xDA and at + 3 <= len(data) and data[at + 2] == components
         at += struct.unpack_from(">H", data, at)[0]
         if at > len(data):
             raise _cut("it ends in a segment")
+        if is_scan_of_all:
+            size = replace(size, pixels_at=at)
     raise broken("more segments than any real picture has")
+
+
+def beginning_of_jpeg(data: bytes | bytearray, size: Size) -> bytes | None:
+    """Return a JPEG that ends soon after the pixels begin; `None` if all of it must be decoded.
+
+    A decoder takes any bits for pixels: it stumbles over tables and markers only, and behind the
+    first pixels there are none.
+    """
+    if not size.pixels_at or len(data) <= size.pixels_at + _DECODED_BYTES:
+        return None
+    return bytes(memoryview(data)[: size.pixels_at + _DECODED_BYTES]) + b"\xff\xd9"
 
 
 def check_png(data: bytes | bytearray) -> Size:

@@ -8,7 +8,6 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -41,6 +40,9 @@ _FAULTS = (
 # The size is checked below, before anything is decoded, and an error is better than a warning.
 Image.MAX_IMAGE_PIXELS = None
 
+# It warns about oddities that are none of the user's business.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 # Pillow logs what it cannot read, and then raises it too; the error is enough.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
@@ -65,7 +67,6 @@ class PillowDecoder:
     """
 
     def __init__(self) -> None:
-        self._opening = threading.Lock()
         self._large = threading.Lock()
 
     def knows(self, image_format: str) -> bool:
@@ -101,11 +102,7 @@ class PillowDecoder:
     def _decode(
         self, file: IO[bytes], image_format: str, size: Size | None, *, everything: bool
     ) -> Shown:
-        # Pillow warns about oddities that are none of the user's business; TIFF while decoding too.
-        loading = self._quiet() if image_format == "TIFF" else contextlib.nullcontext()
-        with self._quiet():
-            image = Image.open(file, formats=[image_format])
-        with image, loading:
+        with Image.open(file, formats=[image_format]) as image:
             width, height = image.size
             several = image_format in _ANIMATED
             frames = size.frames if size else getattr(image, "n_frames", 1) if several else 1
@@ -122,13 +119,6 @@ class PillowDecoder:
         if orientation >= 5:
             width, height = height, width
         return Shown(width_px=width, height_px=height)
-
-    @contextlib.contextmanager
-    def _quiet(self) -> Iterator[None]:
-        # The list of warning filters belongs to the whole process, hence the lock.
-        with self._opening, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
 
 
 def _load(image: Image.Image, frames: int, *, everything: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, BinaryIO
 
 from archiver.contracts import Sniffed
 from archiver.errors import NotMediaError, TruncatedError
@@ -15,6 +16,7 @@ from archiver.probe.mp4 import check_last_box
 from archiver.probe.pictures import (
     MAX_HELD_PIXELS,
     Size,
+    beginning_of_jpeg,
     check_gif,
     check_jpeg,
     check_png,
@@ -37,6 +39,9 @@ _PILLOW_FORMATS = {
 
 _CHECKS = {"jpg": check_jpeg, "png": check_png, "gif": check_gif}
 _ENDS = {"jpg": b"\xff\xd9", "png": b"IEND\xae\x42\x60\x82", "gif": b"\x3b"}
+
+
+_COPIED_BYTES = 1 << 20
 
 
 def judge_picture(
@@ -65,11 +70,13 @@ def judge_picture(
     width, height = structure.width_px, structure.height_px
     image_format = _PILLOW_FORMATS.get(sniffed.extension)
     if image_format is not None and pillow.knows(image_format) and not structure.costly:
-        file = SparseFile(known)
+        file = _to_decode(gathered, known, size, everything=everything)
         try:
             shown = pillow.decode(file, image_format, size, everything=everything)
             width, height = shown.width_px, shown.height_px
         except (NotMediaError, TruncatedError):
+            if not isinstance(file, SparseFile):
+                raise
             file.check()
             # Pillow takes a short read for the end of the file.
             if not file.short:
@@ -82,6 +89,19 @@ def judge_picture(
         height_px=height,
         codec=(image_format or sniffed.extension).lower(),
     )
+
+
+def _to_decode(
+    gathered: GatheredMedia, known: KnownBytes, size: Size | None, *, everything: bool
+) -> BinaryIO:
+    """Return the bytes that are worth decoding, as a file; small ones in one piece of memory."""
+    if not gathered.is_whole:
+        return SparseFile(known)
+    if size is not None and size.pixels_at and not everything:
+        beginning = beginning_of_jpeg(gathered.whole, size)
+        if beginning is not None:
+            return io.BytesIO(beginning)
+    return io.BytesIO(gathered.whole) if known.size_bytes <= _COPIED_BYTES else SparseFile(known)
 
 
 def _examine(

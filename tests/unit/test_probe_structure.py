@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from archiver.errors import NotMediaError, TooLargeError, TruncatedError
+from archiver.errors import NotMediaError, RenditionError, TooLargeError, TruncatedError
 from archiver.gateway.media import audio_bytes, image_bytes, video_bytes
 from archiver.model import Role
 from archiver.probe.boxes import boxes as inner_boxes
@@ -403,10 +405,78 @@ def test_markers_of_jpeg_are_followed() -> None:
     """Fill bytes, restart markers and segments that hold an end marker are no end."""
     data = sample("jpg")
     comment = b"\xff\xff\xfe\x00\x06\xff\xd9\xff\xd9"
-    assert check_jpeg(data[:2] + comment + data[2:]) == check_jpeg(data)
+    longer = check_jpeg(data[:2] + comment + data[2:])
+    plain = check_jpeg(data)
+    assert longer == replace(plain, pixels_at=plain.pixels_at + len(comment))
     for cut in (data[:3], data[:4], data[:2] + b"\xff\xfe\xff\xff", data[:-2], data[:-1]):
         with pytest.raises(TruncatedError):
             check_jpeg(cut)
+
+
+@pytest.mark.parametrize("kind", ["flip", "zeros", "chance", "cut", "twice", "marker"])
+def test_the_beginning_of_a_jpeg_tells_what_all_of_it_would(kind: str) -> None:
+    """Only the first pixels are decoded: damage behind them is found as by decoding all of them."""
+    chance = random.Random(kind)
+    sound = [_grained_jpeg(chance, **options) for options in _JPEG_OPTIONS]
+    for data in sound:
+        assert len(data) > check_jpeg(data).pixels_at + 16_384
+    refused = 0
+    for _ in range(150):
+        damaged = _damaged(chance.choice(sound), kind, chance)
+        by_probe, by_pillow = _refuses(damaged), _pillow_refuses(damaged)
+        assert by_probe or not by_pillow
+        refused += by_probe
+    assert kind not in ("chance", "marker") or refused > 40
+
+
+_JPEG_OPTIONS: tuple[dict[str, int], ...] = (
+    {"quality": 90},
+    {"quality": 60, "subsampling": 2},
+    {"quality": 90, "restart_marker_rows": 2},
+)
+
+
+def _grained_jpeg(chance: random.Random, **options: int) -> bytes:
+    tile = Image.frombytes("RGB", (160, 120), chance.randbytes(160 * 120 * 3))
+    target = io.BytesIO()
+    tile.resize((640, 480)).save(target, format="JPEG", **options)
+    return target.getvalue()
+
+
+def _damaged(data: bytes, kind: str, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    at = chance.randrange(check_jpeg(data).pixels_at, len(data) - 2)
+    end = min(len(data) - 2, at + chance.randrange(1, 3000))
+    if kind == "flip":
+        changed[at] = chance.randrange(256)
+    elif kind == "zeros":
+        changed[at:end] = bytes(end - at)
+    elif kind == "chance":
+        changed[at:end] = chance.randbytes(end - at)
+    elif kind == "cut":
+        changed[at:] = b"\xff\xd9"
+    elif kind == "twice":
+        changed[at:at] = changed[at:end]
+    else:
+        changed[at : at + 2] = bytes([0xFF, chance.randrange(256)])
+    return bytes(changed)
+
+
+def _refuses(data: bytes) -> bool:
+    try:
+        probe(data, Role.IMAGE)
+    except RenditionError:
+        return True
+    return False
+
+
+def _pillow_refuses(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except OSError:
+        return True
+    return False
 
 
 def test_unknown_blocks_of_gif_are_refused() -> None:
