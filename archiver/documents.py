@@ -11,6 +11,7 @@ import math
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NoReturn, Self, TypeVar
 
 from archiver.errors import DamageError
@@ -47,6 +48,7 @@ class DocumentError(DamageError):
         return type(self)(f"{key}: {self.problem}", is_newer=self.is_newer)
 
 
+@lru_cache(maxsize=256)
 def format_time(value: datetime) -> str:
     """Return a time as RFC 3339 in UTC, with a fraction only when there is one.
 

@@ -89,6 +89,7 @@ class Manifest:
     version: str
     archiver_extra: JsonObject = field(default_factory=dict)
     extra: JsonObject = field(default_factory=dict)
+    _written: list[bytes] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @staticmethod
     def parse(data: bytes) -> Manifest:
@@ -159,7 +160,12 @@ class Manifest:
         Raises:
             ValueError: A time has no zone, or `task` did not go through redaction.
         """
-        return write_document(self.to_json(), compact=compact)
+        if compact:
+            return write_document(self.to_json(), compact=True)
+        if not self._written:
+            # It is written, and its size is told, by different places: encoded once for both.
+            self._written.append(write_document(self.to_json()))
+        return self._written[0]
 
     def asset(self, role: Role, index: int) -> AssetRecord | None:
         """Return the stored output of this role and position."""

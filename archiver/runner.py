@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +41,8 @@ WINDOW_PER_WORKER = 2
 SOURCE_FAULTS = 3
 PASSING_FAULTS = 20
 TICK_S = 0.2
+MOST_AT_ONCE = 64
+"""Outcomes that are written down in one transaction of the catalog."""
 GRACE_S = 10.0
 
 
@@ -189,12 +192,7 @@ class Runner:
         fatal: BaseException | None = None
         stopped_at: float | None = None
         while any(thread.is_alive() for thread in threads) or not self._done.empty():
-            try:
-                done = self._done.get(timeout=TICK_S)
-            except queue.Empty:
-                done = None
-            if done is not None:
-                fatal = self._book(done) or fatal
+            fatal = self._book(self._arrived()) or fatal
             if fatal is not None and not self._ending:
                 self._end()
                 self._interrupt()
@@ -239,40 +237,59 @@ class Runner:
             self._ending = True
             self._changed.notify_all()
 
-    def _book(self, done: _Done) -> BaseException | None:
-        """Write one outcome down; give back an error that must end the run."""
+    def _arrived(self) -> list[_Done]:
+        """Wait for a moment; return all that workers are done with meanwhile."""
+        found: list[_Done] = []
+        with suppress(queue.Empty):
+            found.append(self._done.get(timeout=TICK_S))
+            while len(found) < MOST_AT_ONCE:
+                found.append(self._done.get_nowait())
+        return found
+
+    def _book(self, batch: list[_Done]) -> BaseException | None:
+        """Write outcomes down, together; give back an error that must end the run."""
+        fatal: BaseException | None = None
+        outcomes: list[tuple[TaskRow, Outcome]] = []
+        for done in batch:
+            outcome, error = self._judged(done)
+            fatal = fatal or error
+            if outcome is not None:
+                self.report.fetched_bytes += outcome.fetched_bytes
+                outcomes.append((done.row, self._without_secrets(outcome)))
+        try:
+            rows = [row for row, _ in outcomes]
+            if outcomes and not self._dry_run:
+                now = self._clock.now()
+                settled = [settle(row, o, now=now, rules=self._rules) for row, o in outcomes]
+                self._catalog.put_all(settled, at=now)
+                rows = [row for row, _ in settled]
+            for row, (_, outcome) in zip(rows, outcomes, strict=True):
+                self._on_outcome(outcome, row)
+        except ArchiverError as failed:
+            return failed
+        return fatal
+
+    def _judged(self, done: _Done) -> tuple[Outcome | None, BaseException | None]:
+        """Tell what became of a task, or the error that must end the run; neither: nothing."""
         error, row = done.error, done.row
         if isinstance(error, (KeyRefusedError, NoCreditError)):
             self.report.refused_keys.setdefault(row.ref.source, error)
-            return None
+            return None, None
         if isinstance(error, StoppedError):
-            return None
+            return None, None
         if isinstance(error, ArchiverError) and error.fatal:
-            return error
+            return None, error
         if (machine := machine_fault(error)) is not None:
-            return machine
-        outcome = done.outcome
+            return None, machine
         if isinstance(error, ArchiverError):
             self.report.damages += isinstance(error, DamageError)
-            outcome = _failed(row, fault_of(error))
-        elif error is not None:
+            return _failed(row, fault_of(error)), None
+        if error is not None:
             self.report.bugs += 1
             log.error("bug in archiver at task %s", row.ref, exc_info=error)
             fault = Fault(code="bug", message=f"a bug in archiver: {type(error).__name__}")
-            outcome = _failed(row, fault)
-        if outcome is None:
-            return None
-        self.report.fetched_bytes += outcome.fetched_bytes
-        outcome = self._without_secrets(outcome)
-        try:
-            settled = row
-            if not self._dry_run:
-                settled, what = settle(row, outcome, now=self._clock.now(), rules=self._rules)
-                self._catalog.put(settled, what=what, at=self._clock.now())
-            self._on_outcome(outcome, settled)
-        except ArchiverError as failed:
-            return failed
-        return None
+            return _failed(row, fault), None
+        return done.outcome, None
 
     def _without_secrets(self, outcome: Outcome) -> Outcome:
         fault = outcome.fault

@@ -17,7 +17,6 @@ from typing import Any
 from archiver.catalog.audits import AUDITED, MANIFEST_LOST, Audits
 from archiver.catalog.database import DAMAGED
 from archiver.catalog.deaths import Deaths
-from archiver.catalog.journal import Journal
 from archiver.catalog.nights import InboxPlace, Nights, Numbers
 from archiver.catalog.rows import (
     JournalEntry,
@@ -44,7 +43,7 @@ __all__ = [
 ]
 
 
-class Catalog(Audits, Nights, Journal, Deaths):
+class Catalog(Audits, Nights, Deaths):
     """What is known of every task; see the module's text."""
 
     # --- facts about the whole -------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Journal(Database):
         self, path: Path | None, *, read_only: bool = False, untouched: bool = False
     ) -> None:
         self._waiting: deque[_Waiting] = deque()
+        self._journalled: set[TaskRef] | None = None
         super().__init__(path, read_only=read_only, untouched=untouched)
 
     def write_journal(self, entry: JournalEntry) -> None:
@@ -37,6 +39,8 @@ class Journal(Database):
         lock first then writes the entries of all.
         """
         waiting = _Waiting(entry)
+        if self._journalled is not None:
+            self._journalled.add(entry.ref)
         self._waiting.append(waiting)
         with self._lock:
             if not waiting.is_done:
@@ -66,6 +70,8 @@ class Journal(Database):
         sql = "SELECT source, task_id, path, draft FROM journal"
         if ref is None:
             found = self._read(sql)
+        elif ref not in self._with_entries():
+            return []
         else:
             found = self._read(f"{sql} WHERE source = ? AND task_id = ?", (ref.source, ref.task_id))
         return [
@@ -73,8 +79,24 @@ class Journal(Database):
             for row in found
         ]
 
+    def _with_entries(self) -> set[TaskRef]:
+        """Return every task that has or had an entry: read once, since nobody else writes any.
+
+        The locks of the sources see to that; almost no task has one.
+        """
+        with self._lock:
+            if self._journalled is None:
+                found = self._read("SELECT source, task_id FROM journal")
+                self._journalled = {TaskRef(source=row[0], task_id=row[1]) for row in found}
+            return self._journalled
+
     def drop_journal(self, ref: TaskRef) -> None:
         """Forget a task's entry: nothing of it is there any more."""
         with self._transaction() as db:
-            sql = "DELETE FROM journal WHERE source = ? AND task_id = ?"
-            db.execute(sql, (ref.source, ref.task_id))
+            self._drop_entry(db, ref)
+
+    def _drop_entry(self, db: sqlite3.Connection, ref: TaskRef) -> None:
+        sql = "DELETE FROM journal WHERE source = ? AND task_id = ?"
+        db.execute(sql, (ref.source, ref.task_id))
+        if self._journalled is not None:
+            self._journalled.discard(ref)

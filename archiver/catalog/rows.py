@@ -21,7 +21,7 @@ def encode_time(moment: datetime | None) -> str | None:
     """Write a time so that its text sorts as the times do."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def decode_time(text: str | None) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from archiver.catalog.database import Database
+from archiver.catalog.journal import Journal
 from archiver.catalog.rows import COLUMNS, MARKS, TaskRow, encode_time
 from archiver.model import State, TaskRef
 
@@ -18,7 +18,7 @@ UPSERT = (
 )
 
 
-class Tasks(Database):
+class Tasks(Journal):
     """The part of the catalog that holds the rows; a base of `Catalog`."""
 
     def row(self, ref: TaskRef) -> TaskRow | None:
@@ -56,12 +56,17 @@ class Tasks(Database):
             what: A line for the task's history, if this is worth one.
             at: When.
         """
+        self.put_all([(row, what)], at=at)
+
+    def put_all(self, changes: Sequence[tuple[TaskRow, str]], *, at: datetime | None) -> None:
+        """Write several rows as `put` writes one, all or none of them."""
         # An archived task is in the store, and in the journal until this row is durable.
-        is_told_twice = row.state is State.ARCHIVED and row.fault is None
-        with self._transaction(synced=not is_told_twice) as db:
-            db.execute(UPSERT, row.values())
-            key = (row.ref.source, row.ref.task_id)
-            if row.state in (State.ARCHIVED, State.FORGOTTEN):
-                db.execute("DELETE FROM journal WHERE source = ? AND task_id = ?", key)
-            if what:
-                db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (*key, encode_time(at), what))
+        synced = any(row.state is not State.ARCHIVED or row.fault for row, _ in changes)
+        with self._transaction(synced=synced) as db:
+            for row, what in changes:
+                db.execute(UPSERT, row.values())
+                if row.state in (State.ARCHIVED, State.FORGOTTEN):
+                    self._drop_entry(db, row.ref)
+                if what:
+                    values = (row.ref.source, row.ref.task_id, encode_time(at), what)
+                    db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", values)

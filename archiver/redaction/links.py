@@ -7,6 +7,7 @@ character that the part before it cannot contain.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MASK = "***"
 """What stands where a secret was."""
@@ -43,6 +44,7 @@ _LOOSE_QUERY = re.compile(
 )
 
 
+@lru_cache(maxsize=256)
 def redact_url(url: str) -> str:
     """Return a link without query, user info and fragment; all else verbatim.
 

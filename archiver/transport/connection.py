@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -65,7 +66,13 @@ class Connection:
         self._head: Head | None = None
         self._begin(None)
         self._complete = True
+        self._waits_s = timeout_s
         sock.settimeout(timeout_s)
+        # A plain socket's descriptor is read directly: no wait for what is here already.
+        self._descriptor = sock.fileno() if type(sock) is socket.socket else -1
+        self._arrival = select.poll()
+        if self._descriptor >= 0:
+            self._arrival.register(self._descriptor, select.POLLIN)
 
     def _begin(self, deadline: float | None) -> None:
         self._deadline = deadline
@@ -97,11 +104,11 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Tell whether an idle connection is still open and silent, without waiting."""
-        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
-            return False
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
-        return not poll.poll(0)
+        if isinstance(self.sock, ssl.SSLSocket):
+            if self.sock.pending():
+                return False
+            self._arrival.register(self.sock, select.POLLIN)
+        return not self._arrival.poll(0)
 
     def close(self) -> None:
         """Close the socket."""
@@ -131,6 +138,7 @@ class Connection:
         """
         request = write_head(method, target, headers) + body
         self._begin(deadline)
+        self._wait_at_most(self._timeout_s)
         try:
             self.sock.sendall(request)
         except OSError as fault:
@@ -239,16 +247,12 @@ class Connection:
                 count = self._more(want if gather else BUFFER_BYTES, lingers=lingers)
                 if count == 0 or not gather or (lingers and self._now > lingers_until):
                     return
-                if not lingers and self._end < want:
+                if not lingers:
                     lingers_until = self._now + _LINGER_S
-                    self.sock.settimeout(_LINGER_S)
         except PassingError as fault:
             if self._end == 0:
                 raise
             self._fault = fault
-        finally:
-            if lingers_until > 0:
-                self.sock.settimeout(self._timeout_s)
 
     def _next_chunk(self) -> bool:
         if not self._first_chunk and self._line() not in _LINE_ENDS:
@@ -295,7 +299,8 @@ class Connection:
             self._start, self._end = 0, len(held)
         before = self._monotonic()
         try:
-            count = self.sock.recv_into(self._view[self._end : upto])
+            view = self._view[self._end : upto]
+            count = self._receive(view, _LINGER_S if lingers else self._timeout_s)
         except OSError as fault:
             if not (lingers and isinstance(fault, TimeoutError)):
                 raise self._mapped(fault) from None
@@ -306,6 +311,30 @@ class Connection:
         if count or lingers:
             self._judge_speed(count, self._now - before)
         return count
+
+    def _receive(self, view: memoryview, wait_s: float) -> int:
+        """Receive once, waiting at most so long for the first byte.
+
+        Raises:
+            OSError: Also `TimeoutError`.
+        """
+        if self._descriptor < 0:
+            self._wait_at_most(wait_s)
+            return self.sock.recv_into(view)
+        # Of an answer to a request that was just sent nothing can be here.
+        is_here = self._received > 0
+        while True:
+            if not is_here and not self._arrival.poll(wait_s * 1000):
+                raise TimeoutError
+            try:
+                return os.readv(self._descriptor, [view])
+            except BlockingIOError:
+                is_here = False
+
+    def _wait_at_most(self, seconds: float) -> None:
+        if seconds != self._waits_s:
+            self.sock.settimeout(seconds)
+            self._waits_s = seconds
 
     def _mapped(self, fault: OSError) -> PassingError:
         if self._received or isinstance(fault, TimeoutError | ssl.SSLError):
