@@ -13,7 +13,7 @@ from archiver import layout
 from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
 from archiver.errors import ArchiverError, DamageError, StoppedError
-from archiver.model import JsonObject, Outcome, State, TaskRef
+from archiver.model import JsonObject, Outcome, State, TaskRef, TaskRefs
 from archiver.policy import CRASHES_DECODER, ExitCode, Tally, exit_code, exit_code_of, outcome_exit
 from archiver.recovery import recover
 from archiver.reindex import reindex
@@ -65,7 +65,7 @@ OnOutcome = Callable[[Outcome, TaskRow], None]
 
 def archive(
     session: Session,
-    refs: Iterable[TaskRef],
+    refs: Iterable[TaskRef | TaskRefs],
     *,
     workers: int,
     limits: Limits,
@@ -89,19 +89,20 @@ def archive(
     sources = catalog.asked_sources()
     pipelines = session.open_sources(sources)
     with session.writing(sources, adopt=reindex), logged(session, "archive", result):
-        if not session.dry_run:
-            catalog.queue_asked(now=session.clock.now())
         result.tally.ask(number)
         counts = catalog.asked_counts()
+        if not session.dry_run and sum(counts.values()) < number:
+            catalog.queue_asked(now=session.clock.now())
         result.tally.forgotten += counts.get(State.FORGOTTEN, 0)
         skip = {State.FORGOTTEN}
         if not again:
             skip.add(State.ARCHIVED)
             result.tally.already += counts.get(State.ARCHIVED, 0)
-        on_start(number - sum(counts.get(state, 0) for state in skip))
+        left = number - sum(counts.get(state, 0) for state in skip)
+        on_start(left)
         runner = make_runner(session, pipelines, result, workers, limits, on_outcome)
         with closing_books(session, result, sources):
-            runner.run(asked_rows(session, skip))
+            runner.run(asked_rows(session, skip) if left else iter(()))
             _wait(session, runner, result, wait_s)
     return result
 

@@ -233,18 +233,14 @@ class Upload(Protocol):
         ...
 
     def seal(self) -> None:
-        """Make what was written durable, still invisible; what is held in memory waits.
-
-        On disk: fsync. Small files, and all in S3, become durable by `publish`.
-        """
+        """Make what was written durable, still invisible: fsync; in S3, nothing to do yet."""
         ...
 
     def publish(self, *, sha256: str) -> StoredObject:
         """Give the sealed bytes their final name, atomically, replacing what was there.
 
-        On disk: rename of a synced file. In S3: the single put, or the completion of the multipart
-        upload. The folder entry need not be durable before `Store.put_document` of the manifest
-        returns.
+        On disk: rename of a synced file. In S3: the single put, or the multipart upload's end. The
+        folder entry need not be durable before `Store.put_document` of the manifest returns.
         """
         ...
 

@@ -11,17 +11,19 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from archiver.errors import UsageError
-from archiver.model import TaskRef
+from archiver.model import TaskRef, TaskRefs
 from archiver.redaction import printable
 
 MOST_ID_CHARACTERS = 65536
 _COMMENT = re.compile(r"(^|\s)#.*")
+_BARE_IDS = re.compile(r"[A-Za-z0-9_.-]{1,200}(?:\n[A-Za-z0-9_.-]{1,200})*")
+_PAGE = 4096
 _ID_KEYS = ("task_id", "id")
 
 
@@ -78,12 +80,19 @@ class Naming:
             (source,) = self._sources
         return TaskRef(source=source, task_id=text)
 
-    def wanted(self, ref: TaskRef) -> bool:
+    @property
+    def source_of_bare_ids(self) -> str | None:
+        """The source that an id alone belongs to, if that is told."""
+        if self._only is None and len(self._sources) == 1:
+            return next(iter(self._sources))
+        return self._only
+
+    def wanted(self, ref: TaskRef | TaskRefs) -> bool:
         """Whether `--source` lets this task through."""
         return self._only is None or ref.source == self._only
 
 
-def read_refs(path: str, naming: Naming, *, stdin: TextIO) -> Iterator[TaskRef]:
+def read_refs(path: str, naming: Naming, *, stdin: TextIO) -> Iterator[TaskRef | TaskRefs]:
     """Yield the tasks that a file names.
 
     Args:
@@ -94,11 +103,11 @@ def read_refs(path: str, naming: Naming, *, stdin: TextIO) -> Iterator[TaskRef]:
         UsageError: The file cannot be read, or a line is wrong; it names file and line.
     """
     if path == "-":
-        yield from refs_of_lines(stdin, naming, name="standard input", form=None)
+        yield from _refs_of_file(stdin, naming, name="standard input", form=None)
         return
     try:
         with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as file:
-            yield from refs_of_lines(file, naming, name=path, form=_form_of(path))
+            yield from _refs_of_file(file, naming, name=path, form=_form_of(path))
     except OSError as error:
         raise UsageError(f"{printable(path)}: cannot be read: {error.strerror}") from None
 
@@ -108,18 +117,51 @@ def _form_of(path: str) -> str:
     return {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(ending, "txt")
 
 
-def refs_of_lines(
+def _refs_of_file(
     lines: Iterable[str], naming: Naming, *, name: str, form: str | None
-) -> Iterator[TaskRef]:
-    """Yield the tasks that lines of text name; `form` is `txt`, `csv`, `jsonl` or to be told."""
+) -> Iterator[TaskRef | TaskRefs]:
     with _decoding(name):
-        iterator = iter(lines)
+        lines = iter(lines)
         if form is None:
-            first = next(iterator, "")
+            first = next(lines, "")
             form = _guess(first)
-            iterator = itertools.chain([first], iterator)
+            lines = itertools.chain([first], lines)
+        if form != "txt":
+            yield from refs_of_lines(lines, naming, name=name, form=form)
+            return
+        number = 0
+        while page := list(itertools.islice(lines, _PAGE)):
+            yield from _refs_of_page(page, number, naming, printable(name))
+            number += len(page)
+
+
+def _refs_of_page(
+    page: Sequence[str], before: int, naming: Naming, name: str
+) -> Iterator[TaskRef | TaskRefs]:
+    """Yield the tasks that lines of text name; at once where all are ids and nothing else."""
+    source, text = naming.source_of_bare_ids, "".join(page).removesuffix("\n")
+    if source is not None and _BARE_IDS.fullmatch(text):
+        yield TaskRefs(source=source, task_ids=text.split("\n"))
+    else:
+        yield from _text_refs(page, naming, name, before=before)
+
+
+def one_by_one(refs: Iterable[TaskRef | TaskRefs]) -> Iterator[TaskRef]:
+    """Yield each task by itself."""
+    for ref in refs:
+        if isinstance(ref, TaskRef):
+            yield ref
+        else:
+            yield from (TaskRef(source=ref.source, task_id=task_id) for task_id in ref.task_ids)
+
+
+def refs_of_lines(
+    lines: Iterable[str], naming: Naming, *, name: str, form: str
+) -> Iterator[TaskRef]:
+    """Yield the tasks that lines of text name; `form` is `txt`, `csv` or `jsonl`."""
+    with _decoding(name):
         readers = {"csv": _csv_refs, "jsonl": _json_refs, "txt": _text_refs}
-        yield from readers[form](iterator, naming, printable(name))
+        yield from readers[form](iter(lines), naming, printable(name))
 
 
 @contextmanager
@@ -140,8 +182,10 @@ def _guess(first: str) -> str:
     return "txt"
 
 
-def _text_refs(lines: Iterator[str], naming: Naming, name: str) -> Iterator[TaskRef]:
-    for number, line in enumerate(lines, 1):
+def _text_refs(
+    lines: Iterable[str], naming: Naming, name: str, *, before: int = 0
+) -> Iterator[TaskRef]:
+    for number, line in enumerate(lines, before + 1):
         text = line.lstrip("\ufeff").strip()
         if "#" in text:
             text = _COMMENT.sub("", text).strip()

@@ -7,7 +7,7 @@ or "not known". Units are in the names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -85,6 +85,14 @@ class TaskRef:
 
     def __str__(self) -> str:
         return f"{self.source}:{self.task_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRefs:
+    """Many tasks of one source: a million ids are too many to make a `TaskRef` of each."""
+
+    source: str
+    task_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Protocol
 
 from archiver.bookkeeping import Rules, settle
@@ -42,7 +41,6 @@ SOURCE_FAULTS = 3
 PASSING_FAULTS = 20
 TICK_S = 0.2
 MOST_AT_ONCE = 64
-"""Outcomes that are written down in one transaction of the catalog."""
 GRACE_S = 10.0
 
 
@@ -224,10 +222,8 @@ class Runner:
 
     def _stop(self, reason: str) -> None:
         with self._changed:
-            busy = self._asking + self._keeping > 0
-            work_left = bool(self._ready) or busy or not self._exhausted
-        if work_left:
-            self.report.stopped_by = reason
+            if self._ready or self._asking or self._keeping or not self._exhausted:
+                self.report.stopped_by = reason
         self._end()
         if reason == "max_duration":
             self._interrupt()
@@ -248,8 +244,7 @@ class Runner:
 
     def _book(self, batch: list[_Done]) -> BaseException | None:
         """Write outcomes down, together; give back an error that must end the run."""
-        fatal: BaseException | None = None
-        outcomes: list[tuple[TaskRow, Outcome]] = []
+        fatal, outcomes = None, list[tuple[TaskRow, Outcome]]()
         for done in batch:
             outcome, error = self._judged(done)
             fatal = fatal or error
@@ -270,33 +265,30 @@ class Runner:
         return fatal
 
     def _judged(self, done: _Done) -> tuple[Outcome | None, BaseException | None]:
-        """Tell what became of a task, or the error that must end the run; neither: nothing."""
+        """Tell what became of a task, or the error that must end the run, or neither."""
         error, row = done.error, done.row
         if isinstance(error, (KeyRefusedError, NoCreditError)):
             self.report.refused_keys.setdefault(row.ref.source, error)
             return None, None
         if isinstance(error, StoppedError):
             return None, None
-        if isinstance(error, ArchiverError) and error.fatal:
-            return None, error
-        if (machine := machine_fault(error)) is not None:
-            return None, machine
+        is_fatal = isinstance(error, ArchiverError) and error.fatal
+        if (fatal := error if is_fatal else machine_fault(error)) is not None:
+            return None, fatal
         if isinstance(error, ArchiverError):
             self.report.damages += isinstance(error, DamageError)
             return _failed(row, fault_of(error)), None
         if error is not None:
             self.report.bugs += 1
             log.error("bug in archiver at task %s", row.ref, exc_info=error)
-            fault = Fault(code="bug", message=f"a bug in archiver: {type(error).__name__}")
-            return _failed(row, fault), None
+            words = f"a bug in archiver: {type(error).__name__}"
+            return _failed(row, Fault(code="bug", message=words)), None
         return done.outcome, None
 
     def _without_secrets(self, outcome: Outcome) -> Outcome:
-        fault = outcome.fault
-        if fault is not None:
+        if (fault := outcome.fault) is not None:
             fault = replace(fault, message=self._redact(fault.message))
-        notes = tuple(self._redact(note) for note in outcome.notes)
-        return replace(outcome, fault=fault, notes=notes)
+        return replace(outcome, fault=fault, notes=tuple(map(self._redact, outcome.notes)))
 
     # --- the workers ----------------------------------------------------------------------------
 
@@ -358,7 +350,8 @@ class Runner:
         try:
             found = self._pipelines[row.ref.source].ask(row)
             if isinstance(found, Task):
-                job = _Job(_deadline(found.expires_at), next(self._numbers), row, found)
+                dies_at = found.expires_at.timestamp() if found.expires_at else float("inf")
+                job = _Job(dies_at, next(self._numbers), row, found)
             else:
                 done = _Done(row, found)
             self._note_health(row.ref.source, found)
@@ -405,7 +398,3 @@ def _failed(row: TaskRow, fault: Fault) -> Outcome:
     is_archived = row.state is State.ARCHIVED
     state = State.ARCHIVED if is_archived else State.RETRY
     return Outcome(ref=row.ref, state=state, fault=fault, already=is_archived, path=row.path)
-
-
-def _deadline(expires_at: datetime | None) -> float:
-    return expires_at.timestamp() if expires_at else float("inf")

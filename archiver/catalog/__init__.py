@@ -9,7 +9,6 @@ where nothing else tells the same.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -128,83 +127,6 @@ class Catalog(Audits, Nights, Deaths):
         sql = "SELECT at, what FROM history WHERE source = ? AND task_id = ? ORDER BY rowid"
         found = self._read(sql, (ref.source, ref.task_id))
         return [(datetime.fromisoformat(at), what) for at, what in found]
-
-    # --- the tasks that a command line names -----------------------------------------------------
-
-    def ask(self, refs: Iterable[TaskRef]) -> int:
-        """Note which tasks this process was asked for, each once; return how many there are.
-
-        They are kept in a temporary table on disk, so that their number costs no memory.
-        """
-        with self._temporary() as db:
-            db.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS asked (place INTEGER PRIMARY KEY,"
-                " source TEXT, task_id TEXT)"
-            )
-            db.executemany(
-                "INSERT OR IGNORE INTO asked (source, task_id) VALUES (?, ?)",
-                ((ref.source, ref.task_id) for ref in refs),
-            )
-            # Sorted at the end: a million ids in any order are slow to put in place one by one.
-            index = "CREATE UNIQUE INDEX IF NOT EXISTS temp.asked_key ON asked (source, task_id)"
-            try:
-                db.execute(index)
-            except sqlite3.IntegrityError:
-                db.execute(
-                    "DELETE FROM asked WHERE place NOT IN"
-                    " (SELECT min(place) FROM asked GROUP BY source, task_id)"
-                )
-                db.execute(index)
-            return int(db.execute("SELECT count(*) FROM asked").fetchone()[0])
-
-    def queue_asked(self, *, now: datetime) -> None:
-        """Queue the asked tasks that are not known yet."""
-        moment = encode_time(now)
-        with self._transaction() as db:
-            db.execute(
-                # In the order of the key: both tables are read once, from end to end.
-                "INSERT INTO tasks (source, task_id, state, first_seen_at, next_attempt_at)"
-                " SELECT source, task_id, 'queued', ?, ? FROM asked WHERE NOT EXISTS"
-                " (SELECT 1 FROM tasks WHERE tasks.source = asked.source"
-                " AND tasks.task_id = asked.task_id) ORDER BY source, task_id",
-                (moment, moment),
-            )
-
-    def asked_counts(self) -> dict[State, int]:
-        """Return the states of the asked tasks that are known, with their numbers."""
-        sql = "SELECT state, count(*) FROM asked JOIN tasks USING (source, task_id) GROUP BY state"
-        return {State(state): number for state, number in self._read(sql)}
-
-    def asked_sources(self) -> list[str]:
-        """Return the sources of the asked tasks."""
-        return [row[0] for row in self._read("SELECT DISTINCT source FROM asked")]
-
-    def asked(self, *, skip: Iterable[State] = ()) -> Iterator[TaskRef]:
-        """Yield the asked tasks in the order of asking, those in some states left out."""
-        states = [state.value for state in skip]
-        marks = ", ".join("?" * len(states))
-        known = (
-            "(SELECT 1 FROM tasks WHERE tasks.source = asked.source"
-            f" AND tasks.task_id = asked.task_id AND state IN ({marks}))"
-        )
-        # First all at once in the order of the key, which is quick: mostly, few of many are left.
-        with self._temporary() as db:
-            db.execute("CREATE TEMP TABLE IF NOT EXISTS left_of_asked (place INTEGER PRIMARY KEY)")
-            db.execute("DELETE FROM left_of_asked")
-            db.execute(
-                "INSERT INTO left_of_asked SELECT place FROM asked"
-                f" WHERE NOT EXISTS {known} ORDER BY source, task_id",
-                states,
-            )
-        sql = (
-            "SELECT place, source, task_id FROM left_of_asked JOIN asked USING (place)"
-            f" WHERE place > ? AND NOT EXISTS {known} ORDER BY place LIMIT {PAGE}"
-        )
-        place = 0
-        while page := self._read(sql, (place, *states)):
-            for _, source, task_id in page:
-                yield TaskRef(source=source, task_id=task_id)
-            place = page[-1][0]
 
     def queue_text(self) -> Iterator[bytes]:
         """Yield the tasks that are neither archived nor forgotten, as JSON Lines, in chunks."""

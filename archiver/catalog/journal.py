@@ -84,11 +84,11 @@ class Journal(Database):
 
         The locks of the sources see to that; almost no task has one.
         """
-        with self._lock:
-            if self._journalled is None:
+        if self._journalled is None:
+            with self._lock:
                 found = self._read("SELECT source, task_id FROM journal")
                 self._journalled = {TaskRef(source=row[0], task_id=row[1]) for row in found}
-            return self._journalled
+        return self._journalled
 
     def drop_journal(self, ref: TaskRef) -> None:
         """Forget a task's entry: nothing of it is there any more."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from archiver.catalog.database import Database
+from archiver.catalog.asked import Asked
 from archiver.catalog.rows import decode_time, encode_time
 from archiver.model import State, TaskRef
 
@@ -53,7 +53,7 @@ class Numbers:
     oldest_verified_at: datetime | None
 
 
-class Nights(Database):
+class Nights(Asked):
     """The part of the catalog that the nightly run uses; mixed into `Catalog`."""
 
     # --- what is due -----------------------------------------------------------------------------
@@ -97,24 +97,6 @@ class Nights(Database):
                 (*cased, latest, *names, moment, moment, moment, moment),
             )
             return int(db.execute("SELECT count(*) FROM asked").fetchone()[0])
-
-    def clear_asked(self) -> None:
-        """Forget what this process was asked for."""
-        with self._lock, self._errors():
-            self._db.execute("DROP TABLE IF EXISTS temp.asked")
-            self._db.execute(
-                "CREATE TEMP TABLE asked (place INTEGER PRIMARY KEY,"
-                " source TEXT, task_id TEXT, UNIQUE (source, task_id))"
-            )
-
-    def unask(self, refs: Iterable[TaskRef]) -> int:
-        """Take tasks out of those that this process was asked for; return how many are left."""
-        with self._lock, self._errors():
-            self._db.executemany(
-                "DELETE FROM asked WHERE source = ? AND task_id = ?",
-                [(ref.source, ref.task_id) for ref in refs],
-            )
-            return int(self._db.execute("SELECT count(*) FROM asked").fetchone()[0])
 
     # --- what is new -----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from archiver.cli.work import asked_refs
 from archiver.config import Config, format_size, parse_share
 from archiver.errors import CatalogError, StoreError, UsageError
 from archiver.forgetting import Forgotten, forget, restore
-from archiver.inputs import Naming
+from archiver.inputs import Naming, one_by_one
 from archiver.model import JsonObject, TaskRef
 from archiver.policy import ExitCode, exit_code
 from archiver.reindex import reindex
@@ -172,7 +172,7 @@ def forget_command(
     if undo and delete:
         raise UsageError("--undo and --delete exclude each other")
     naming = Naming([source.name for source in config.sources], only=terminal.common.source)
-    refs: Iterable[TaskRef] = _unique(asked_refs(tasks, input_file, naming))
+    refs: Iterable[TaskRef] = _unique(one_by_one(asked_refs(tasks, input_file, naming)))
     options = Options(dry_run=terminal.common.dry_run)
     with terminal.session(config, options) as session:
         if undo:

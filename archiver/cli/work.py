@@ -19,7 +19,7 @@ from archiver.cli.output import (
 from archiver.config import format_size, parse_duration
 from archiver.errors import UsageError
 from archiver.inputs import Naming, read_refs
-from archiver.model import JsonValue, Outcome, TaskRef
+from archiver.model import JsonValue, Outcome, TaskRef, TaskRefs
 from archiver.policy import exit_code
 from archiver.runner import Limits
 
@@ -58,7 +58,9 @@ def archive_command(
     return finish(terminal, "archive", result, terminal.clock.monotonic() - started_s)
 
 
-def asked_refs(tasks: Sequence[str], input_file: str | None, naming: Naming) -> Iterator[TaskRef]:
+def asked_refs(
+    tasks: Sequence[str], input_file: str | None, naming: Naming
+) -> Iterator[TaskRef | TaskRefs]:
     """Yield what the command line and the input file name."""
     for text in tasks:
         ref = naming.ref(text)
@@ -66,9 +68,7 @@ def asked_refs(tasks: Sequence[str], input_file: str | None, naming: Naming) -> 
             raise UsageError(f"{short(str(ref), 120)} is of another source than --source says")
         yield ref
     if input_file is not None:
-        for ref in read_refs(input_file, naming, stdin=sys.stdin):
-            if naming.wanted(ref):
-                yield ref
+        yield from filter(naming.wanted, read_refs(input_file, naming, stdin=sys.stdin))
 
 
 def show_outcome(terminal: Terminal, outcome: Outcome, row: TaskRow) -> None:

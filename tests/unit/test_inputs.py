@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archiver.errors import UsageError
-from archiver.inputs import Naming, read_refs, refs_of_lines
+from archiver.inputs import Naming, one_by_one, read_refs, refs_of_lines
 from archiver.model import TaskRef
 
 ONE = Naming(["luma"])
@@ -70,7 +70,7 @@ def test_each_form_of_file(tmp_path: Path, name: str, content: str, expected: li
     """Text, CSV and JSON Lines name the same tasks."""
     path = tmp_path / name
     path.write_text(content, encoding="utf-8", newline="")
-    found = list(read_refs(str(path), ONE, stdin=io.StringIO()))
+    found = list(one_by_one(read_refs(str(path), ONE, stdin=io.StringIO())))
     assert [one.task_id for one in found] == list(expected)
 
 
@@ -79,7 +79,7 @@ def test_each_form_of_file(tmp_path: Path, name: str, content: str, expected: li
 )
 def test_standard_input_is_told_by_its_first_line(content: str) -> None:
     """No name says what comes through a pipe."""
-    found = list(read_refs("-", ONE, stdin=io.StringIO(content)))
+    found = list(one_by_one(read_refs("-", ONE, stdin=io.StringIO(content))))
     assert [one.task_id for one in found] == ["a", "b"]
 
 
@@ -103,7 +103,7 @@ def test_a_wrong_line_is_named(form: str, content: str, words: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(UsageError, match=r"missing\.txt: cannot be read"):
-        list(read_refs(str(tmp_path / "missing.txt"), ONE, stdin=io.StringIO()))
+        list(one_by_one(read_refs(str(tmp_path / "missing.txt"), ONE, stdin=io.StringIO())))
 
 
 def test_bytes_that_are_not_text(tmp_path: Path) -> None:
@@ -111,4 +111,4 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
     path.write_bytes(b"a\n\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8"):
-        list(read_refs(str(path), ONE, stdin=io.StringIO()))
+        list(one_by_one(read_refs(str(path), ONE, stdin=io.StringIO())))
