@@ -103,12 +103,19 @@ def read_document(data: bytes, schema: str, error: type[DocumentError]) -> Field
         DocumentError: It is no JSON object, or another document, or of a newer version.
     """
     try:
-        value: JsonValue = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        text = data.decode("utf-8")
+        value: JsonValue = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_finite_number
+        )
     except RecursionError:
         raise error("nested too deeply") from None
+    except _OutOfRangeError:
+        raise error("a number is out of range") from None
     except ValueError as problem:  # also UnicodeDecodeError and JSONDecodeError
         raise error(f"not JSON in UTF-8: {printable(str(problem))[:200]}") from None
-    _check_values(value, error)
+    # What no escape is in holds no half character, and few brackets nest in no deep way.
+    if "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_values(value, error)
     fields = Fields(value, "", error)
     found = fields.text("schema")
     kind, _, version = found.rpartition("/")
@@ -122,6 +129,17 @@ def read_document(data: bytes, schema: str, error: type[DocumentError]) -> Field
             is_newer=True,
         )
     return fields
+
+
+class _OutOfRangeError(ValueError):
+    """A number that no float can hold."""
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _OutOfRangeError
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -139,8 +157,6 @@ def _check_values(value: JsonValue, error: type[DocumentError]) -> None:
                 inner += item.values()
             elif isinstance(item, list):
                 inner += item
-            elif isinstance(item, float) and not math.isfinite(item):
-                raise error("a number is out of range")
             elif isinstance(item, str) and _SURROGATE.search(item):
                 raise error("a text holds half a character (a lone surrogate)")
         level = inner
@@ -238,9 +254,10 @@ class Fields:
     def word(self, name: str, words: type[_Word]) -> _Word:
         """Take one of a fixed set of words."""
         text = self.text(name)
-        if text not in list(words):
+        try:
+            return words(text)
+        except ValueError:
             self.fail(name, f"must be one of {', '.join(words)}")
-        return words(text)
 
     def object(self, name: str) -> Fields:
         """Take an object."""

@@ -90,6 +90,7 @@ class Manifest:
     archiver_extra: JsonObject = field(default_factory=dict)
     extra: JsonObject = field(default_factory=dict)
     _written: list[bytes] = field(default_factory=list, init=False, compare=False, repr=False)
+    _read_bytes: int | None = field(default=None, init=False, compare=False, repr=False)
 
     @staticmethod
     def parse(data: bytes) -> Manifest:
@@ -101,7 +102,7 @@ class Manifest:
         fields = read_document(data, SCHEMA, ManifestError)
         archiver = fields.object("archiver")
         try:
-            return Manifest(
+            manifest = Manifest(
                 ref=TaskRef(source=fields.text("source"), task_id=fields.text("task_id")),
                 provider=fields.text("provider"),
                 provider_task_id=fields.text_or_none("provider_task_id"),
@@ -122,6 +123,8 @@ class Manifest:
             )
         except ValueError as problem:  # a record's own guard
             raise ManifestError(f"{problem}") from None
+        object.__setattr__(manifest, "_read_bytes", len(data))
+        return manifest
 
     def to_json(self) -> JsonObject:
         """Return the document.
@@ -166,6 +169,11 @@ class Manifest:
             # It is written, and its size is told, by different places: encoded once for both.
             self._written.append(write_document(self.to_json()))
         return self._written[0]
+
+    @property
+    def document_bytes(self) -> int:
+        """Size of the document: of the one that it was read from, else of the one to be written."""
+        return len(self.to_bytes()) if self._read_bytes is None else self._read_bytes
 
     def asset(self, role: Role, index: int) -> AssetRecord | None:
         """Return the stored output of this role and position."""

@@ -252,7 +252,7 @@ def archived(
         refused=tuple(refusal.code for refusal in manifest.refused),
         notes=notes,
         stored_bytes=manifest.stored_bytes,
-        manifest_bytes=len(manifest.to_bytes()),
+        manifest_bytes=manifest.document_bytes,
         retry_at=retry,
         verdict=any(missing.code == UNAVAILABLE for missing in manifest.missing),
     )
