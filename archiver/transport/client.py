@@ -13,6 +13,7 @@ from archiver.transport import dial
 from archiver.transport.api import Classify, HttpApi
 from archiver.transport.bridge import make_client
 from archiver.transport.downloads import HttpDownloads
+from archiver.transport.load import HostLoad
 from archiver.transport.pace import ByteRate, HostPauses, RequestRate
 from archiver.transport.pool import Pool
 from archiver.transport.proxies import Proxies
@@ -64,7 +65,8 @@ class Transport:
         self._clock = clock
         self._timeout_s = timeout_s
         self._sockets = OpenSockets()
-        self._pauses = HostPauses(clock=clock, rng=rng)
+        load = HostLoad(clock=clock)
+        self._pauses = HostPauses(clock=clock, rng=rng, load=load)
         self._retries = Retries(clock=clock, rng=rng, max_attempts=max_attempts)
         self._rate = ByteRate(clock=clock, bytes_per_second=max_rate_bytes)
         self._user_agent = f"archiver/{archiver.__version__}"
@@ -81,6 +83,7 @@ class Transport:
             ),
             sockets=self._sockets,
             clock=clock,
+            load=load,
             max_idle=max_connections,
         )
         self._client = make_client(self._pool)

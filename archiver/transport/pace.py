@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from archiver.contracts import Clock
 from archiver.errors import RateLimitedError
+from archiver.transport.load import HostLoad
 
 LONGEST_PAUSE_S = 300.0
 """A longer one is not waited for: the task is tried again by a later run."""
@@ -63,9 +64,14 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | N
 
 
 class HostPauses:
-    """Until when which host is left alone, by all workers."""
+    """Until when which host is left alone, by all workers.
 
-    def __init__(self, *, clock: Clock, rng: random.Random) -> None:
+    Args:
+        load: Is told of refusals and answers, since both mean that a host has enough or not.
+    """
+
+    def __init__(self, *, clock: Clock, rng: random.Random, load: HostLoad) -> None:
+        self._load = load
         self._clock = clock
         self._rng = rng
         self._lock = threading.Lock()
@@ -100,6 +106,7 @@ class HostPauses:
         Returns:
             The pause in seconds.
         """
+        self._load.refused(host, sent_at=sent_at)
         now = self._clock.monotonic()
         with self._lock:
             if not seconds:
@@ -113,6 +120,7 @@ class HostPauses:
 
     def forgive(self, host: str) -> None:
         """Begin with short pauses again: the host has answered."""
+        self._load.answered(host)
         if host in self._strikes:
             with self._lock:
                 self._strikes.pop(host, None)

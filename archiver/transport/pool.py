@@ -13,6 +13,7 @@ from archiver.transport.connection import BUFFER_BYTES, Connection
 from archiver.transport.dial import Dialler
 from archiver.transport.faults import ConnectionLostError
 from archiver.transport.link import Link
+from archiver.transport.load import HostLoad
 from archiver.transport.message import Head
 from archiver.transport.sockets import OpenSockets
 
@@ -49,12 +50,20 @@ class Exchange:
     """
 
     def __init__(
-        self, *, pool: Pool, key: _Key, connection: Connection, head: Head, sent_at: float
+        self,
+        *,
+        pool: Pool,
+        key: _Key,
+        host: str,
+        connection: Connection,
+        head: Head,
+        sent_at: float,
     ) -> None:
         self.head = head
         self.sent_at = sent_at
         self._pool = pool
         self._key = key
+        self._host = host
         self._connection: Connection | None = connection
 
     def read(self, limit: int = BUFFER_BYTES) -> memoryview | None:
@@ -73,6 +82,7 @@ class Exchange:
         except BaseException as fault:
             connection, self._connection = self._connection, None
             self._pool.drop(connection)
+            self._pool.load.leave(self._host)
             if isinstance(fault, PassingError):
                 self._pool.check_stop()
             raise
@@ -86,6 +96,7 @@ class Exchange:
         if connection is not None:
             connection.skip_rest()
             self._pool.give_back(self._key, connection)
+            self._pool.load.leave(self._host)
 
 
 class Pool:
@@ -93,11 +104,21 @@ class Pool:
 
     Connections for assets (guarded) and for an API (not guarded) are kept apart, so that no asset
     is ever asked over a connection whose address was not checked.
+
+    Attributes:
+        load: Counts the requests that are under way for each host.
     """
 
     def __init__(
-        self, *, dialler: Dialler, sockets: OpenSockets, clock: Clock, max_idle: int
+        self,
+        *,
+        dialler: Dialler,
+        sockets: OpenSockets,
+        clock: Clock,
+        load: HostLoad,
+        max_idle: int,
     ) -> None:
+        self.load = load
         self._dialler = dialler
         self._sockets = sockets
         self._clock = clock
@@ -119,8 +140,16 @@ class Pool:
             ProviderError: A header that cannot be sent.
             StoppedError: The run was told to stop.
         """
-        key = (request.link.origin, request.guarded)
         self.check_stop()
+        self.load.enter(request.link.authority)
+        try:
+            return self._send(request)
+        except BaseException:
+            self.load.leave(request.link.authority)
+            raise
+
+    def _send(self, request: WireRequest) -> Exchange:
+        key = (request.link.origin, request.guarded)
         try:
             kept = self._take(key)
             if kept is not None:
@@ -153,7 +182,14 @@ class Pool:
             raise
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s -> %d", request.method, link.shown, head.status)
-        return Exchange(pool=self, key=key, connection=connection, head=head, sent_at=sent_at)
+        return Exchange(
+            pool=self,
+            key=key,
+            host=link.authority,
+            connection=connection,
+            head=head,
+            sent_at=sent_at,
+        )
 
     def check_stop(self) -> None:
         """Raise `StoppedError` if the run was told to stop."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from archiver.errors import PassingError, RateLimitedError
 from archiver.transport import SystemClock, parse_retry_after
+from archiver.transport.load import HostLoad
 from archiver.transport.pace import ByteRate, HostPauses, RequestRate, parse_http_date
 from tests.rawserver import RawServer, answer, reply
 from tests.transportrig import HastyClock, get, open_api, open_transport
@@ -34,7 +35,7 @@ def clock() -> HastyClock:
 
 
 def pauses(clock: HastyClock) -> HostPauses:
-    return HostPauses(clock=clock, rng=random.Random(7))
+    return HostPauses(clock=clock, rng=random.Random(7), load=HostLoad(clock=clock))
 
 
 # --- Retry-After ----------------------------------------------------------------------------------
