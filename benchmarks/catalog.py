@@ -22,7 +22,7 @@ from benchmarks.report import Curve, Goal, Section
 from benchmarks.servers import nginx
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-LARGEST_REINDEX = 10_000
+LARGEST_REINDEX = 100_000
 SORT_COMM = "sort + comm"
 ASK_ALL = "archive -i, nothing new"
 COMMANDS: dict[str, tuple[str, ...]] = {

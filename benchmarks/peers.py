@@ -39,49 +39,71 @@ jq -s --slurpfile tasks tasks.json '{{tasks: $tasks[0], probes: .}}' probes.json
 """One process wherever a tool takes many files; ffprobe takes one, so two run side by side."""
 
 
-def alone(workload: Workload, base: str, ca: Path) -> dict[str, Run]:
-    """Return the downloaders, each by its own way to name many files."""
-    urls = [f"{base}/{path}" for path in workload.paths]
-    # One file out of two: rclone reads folders, and refuses a list with names that it must not.
-    listing = "".join(f"{path}\n" for path in workload.paths)
+_CURL = f'curl -sS --fail --cacert "$CA" -Z --parallel-max {PARALLEL} --output-dir out -K curl'
+DOWNLOADERS = {
+    "curl --parallel": _CURL,
+    "aria2c": f'aria2c -q -j{PARALLEL} --ca-certificate="$CA" --file-allocation=none'
+    " -d out -i aria2",
+    "wget2": f'wget2 -q --max-threads={PARALLEL} --ca-certificate="$CA" --http2=off -x -nH'
+    " -P out -i urls",
+    "rclone": f'rclone copy --config "" --ca-cert "$CA" --http-url "$BASE" --transfers {PARALLEL}'
+    " --no-traverse --files-from-raw paths --http-no-head :http: out",
+}
+"""Each by its own way to name many files."""
 
-    def curl(folder: Path) -> Cost:
-        (folder / "curl").write_text(_curl(urls))
-        words = [program("curl"), "-sS", "--fail", "--cacert", ca, "-Z"]
-        return measured([*words, "--parallel-max", PARALLEL, "-K", "curl"], folder)
-
-    def aria2(folder: Path) -> Cost:
-        text = "".join(f"{url}\n out={number}\n" for number, url in enumerate(urls))
-        (folder / "list").write_text(text)
-        words = [program("aria2c"), "-q", f"-j{PARALLEL}", f"--ca-certificate={ca}"]
-        return measured([*words, "--file-allocation=none", "-i", "list"], folder)
-
-    def wget2(folder: Path) -> Cost:
-        (folder / "list").write_text("".join(f"{url}\n" for url in urls))
-        words = [program("wget2"), "-q", f"--max-threads={PARALLEL}", f"--ca-certificate={ca}"]
-        return measured([*words, "-x", "-nH", "--http2=off", "-i", "list"], folder)
-
-    def rclone(folder: Path) -> Cost:
-        (folder / "list").write_text(listing)
-        words = [program("rclone"), "copy", "--config", "", "--ca-cert", ca, "--http-url", base]
-        words += ["--transfers", PARALLEL, "--no-traverse", "--files-from-raw", "list"]
-        return measured([*words, "--http-no-head", ":http:", "out"], folder)
-
-    return {"curl --parallel": curl, "aria2c": aria2, "wget2": wget2, "rclone": rclone}
+_DIGEST = """
+find out -type f > names
+xargs -P2 -n "$SHARE" openssl dgst -sha256 -r < names > sums
+test "$(wc -l < sums)" = "$(wc -l < names)"
+"""
+COLLECTORS = {
+    "yt-dlp, videos only": "yt-dlp -q --no-warnings -a videos -o 'out/%(autonumber)s.%(ext)s'",
+    "gallery-dl, no documents": "gallery-dl -q -d out -i media",
+}
+"""What people use instead, on the files that it takes; one process, one file at a time."""
 
 
-def curl_with_digest(workload: Workload, base: str, ca: Path) -> Run:
-    """Return curl --parallel, then openssl's digest of everything on two processes."""
-    urls = [f"{base}/{path}" for path in workload.paths]
-    share = -(-len(urls) // 2)
+def with_digest(name: str) -> str:
+    """Return how a downloader is called when openssl digests its files on two processes."""
+    return f"{name.removesuffix(' --parallel')}, then openssl"
+
+
+def downloaders(workload: Workload, base: str, ca: Path) -> dict[str, Run]:
+    """Return the downloaders, each alone and with a digest of all that it fetched."""
+    runs = {}
+    for name, command in DOWNLOADERS.items():
+        runs[name] = _run(command, workload.paths, base, ca)
+        runs[with_digest(name)] = _run(command + _DIGEST, workload.paths, base, ca)
+    return runs
+
+
+def collectors(workload: Workload, base: str, ca: Path, *, tasks: int) -> dict[str, Run]:
+    """Return yt-dlp and gallery-dl, on the first so many tasks."""
+    ids = workload.ids[:tasks]
+    paths = [path for path in workload.paths if any(task_id in path for task_id in ids)]
+    return {name: _run(command, paths, base, ca) for name, command in COLLECTORS.items()}
+
+
+def _run(command: str, paths: Sequence[str], base: str, ca: Path) -> Run:
+    """Return a run of a shell command with the lists that the programs read."""
+    urls = [f"{base}/{path}" for path in paths]
+    media = [url for url in urls if url.endswith((".mp4", ".jpg"))]
+    lists = {
+        "urls": urls,
+        # rclone reads folders, and refuses a list with names that it must not.
+        "paths": paths,
+        "media": media,
+        "videos": [url for url in media if url.endswith(".mp4")],
+        "curl": [f"url = {url}\noutput = {number}" for number, url in enumerate(urls)],
+        "aria2": [f"{url}\n out={number}" for number, url in enumerate(urls)],
+    }
+    env = {"CA": str(ca), "BASE": base, "SHARE": str(-(-len(urls) // 2))}
 
     def run(folder: Path) -> Cost:
-        (folder / "curl").write_text(_curl(urls))
-        script = (
-            f'curl -sS --fail --cacert "$CA" -Z --parallel-max {PARALLEL} -K curl;'
-            f" seq 0 {len(urls) - 1} | xargs -P2 -n {share} openssl dgst -sha256 -r"
-        )
-        return shell(script, folder, {"CA": str(ca)})
+        (folder / "out").mkdir()
+        for name, lines in lists.items():
+            (folder / name).write_text("".join(f"{line}\n" for line in lines))
+        return shell(command, folder, env)
 
     return run
 
@@ -116,16 +138,14 @@ def floor(workload: Workload, base: str, ca: Path) -> Run:
     return run
 
 
-def _curl(urls: Sequence[str]) -> str:
-    return "".join(f"url = {url}\noutput = {number}\n" for number, url in enumerate(urls))
-
-
 def versions() -> str:
     """Name the peers and their versions, for the results."""
     found = []
-    for name in ("nginx", "curl", "aria2c", "wget2", "rclone", "ffprobe", "jq", "openssl"):
+    names = ("nginx", "curl", "aria2c", "wget2", "rclone", "ffprobe", "jq", "openssl")
+    for name in (*names, "yt-dlp", "gallery-dl"):
         flag = {"nginx": "-v", "ffprobe": "-version", "openssl": "version"}.get(name, "--version")
         pipe = os.popen(f"{program(name)} {flag} 2>&1")
-        found.append(pipe.readline().split(" Copyright")[0].strip())
+        line = pipe.readline().split(" Copyright")[0].strip()
+        found.append(line if name.partition("-")[0] in line.lower() else f"{name} {line}")
         pipe.close()
     return "; ".join(found)

@@ -15,7 +15,7 @@ from benchmarks.report import OURS, Goal, Section, table
 from benchmarks.servers import Server, nginx
 
 MOST_MIB = 150
-WITH_DIGEST = "curl, then openssl"
+WITH_DIGEST = peers.with_digest("curl")
 PIPELINE = "shell pipeline, same work"
 FLOOR = "floor"
 
@@ -86,23 +86,27 @@ def _compare(
     clients: dict[str, Run] = {
         OURS: ours.archive(f"{base}/{number}", workload.ids, ca=server.ca),
         FLOOR: peers.floor(workload, base, server.ca),
-        WITH_DIGEST: peers.curl_with_digest(workload, base, server.ca),
-        **peers.alone(workload, base, server.ca),
+        **peers.downloaders(workload, base, server.ca),
     }
+    slow: dict[str, Run] = {}
     if scheme == "http":
-        clients[PIPELINE] = peers.pipeline(workload, base, server.ca, tasks=size.piped)
-    costs = medians(clients, runs, root)
+        slow = peers.collectors(workload, base, server.ca, tasks=size.piped)
+        slow[PIPELINE] = peers.pipeline(workload, base, server.ca, tasks=size.piped)
+    costs = medians({**clients, **slow}, runs, root)
     scaled = ""
-    if PIPELINE in costs and size.piped < size.tasks:
-        costs[PIPELINE] = costs[PIPELINE].times(size.tasks / size.piped)
-        scaled = f" The pipeline did {size.piped} of them; its times are multiplied."
+    for name in slow:
+        costs[name] = costs[name].times(size.tasks / size.piped)
+        scaled = (
+            f" The pipeline, yt-dlp and gallery-dl did {size.piped} of them; their times are"
+            " multiplied."
+        )
     section = Section(title=f"{size.name}, {scheme}")
     section.text = [
         f"{size.tasks} tasks: document, MP4 of {size.video_bytes:,} bytes, two JPEG of"
         f" {size.picture_bytes:,}; {workload.total_bytes / 1e6:.0f} MB.{scaled}",
         table(costs, total_bytes=workload.total_bytes),
     ]
-    section.bars = {name: cost.cpu_s for name, cost in costs.items() if name != PIPELINE}
+    section.bars = {name: cost.cpu_s for name, cost in costs.items() if name not in slow}
     section.goals = _goals(section.title, costs, is_bulk=size is BULK)
     return section
 
@@ -138,8 +142,7 @@ def large(root: Path, runs: int) -> list[Section]:
         clients: dict[str, Run] = {
             OURS: ours.archive(f"{base}/0", workload.ids),
             FLOOR: peers.floor(workload, base, server.ca),
-            WITH_DIGEST: peers.curl_with_digest(workload, base, server.ca),
-            **peers.alone(workload, base, server.ca),
+            **peers.downloaders(workload, base, server.ca),
         }
         costs = medians(clients, runs, root)
     section = Section(title="one file of 2 GB, http")

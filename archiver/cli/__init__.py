@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import archiver
 from archiver.cli import streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code."""
+    """Run one command.
+
+    Returns:
+        Its exit code; it does not return when the arguments are the process's own.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     streams.steady()
     if sys.platform == "win32":
@@ -20,8 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"archiver {archiver.__version__}\n")
         return streams.end(0)
-    code = _guarded(arguments)
-    return _leave(code)
+    code = streams.end(_guarded(arguments))
+    if argv is None:
+        _leave(code)
+    return code
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -85,11 +92,9 @@ def _bug(error: Exception, *, as_json: bool) -> int:
     return _failed(words, "bug", 1, as_json=as_json)
 
 
-def _leave(code: int) -> int:
-    """End the process; a worker that is stuck in the system does not keep it."""
-    import threading
+def _leave(code: int) -> NoReturn:
+    """End the process at once: all is closed, and to take a large program apart takes a while.
 
-    code = streams.end(code)
-    if any(thread.name.startswith("worker-") for thread in threading.enumerate()):
-        os._exit(code)
-    return code
+    A worker that is stuck in the system does not keep it either.
+    """
+    os._exit(code)

@@ -120,12 +120,20 @@ class GatheredMedia:
         self._walker = walker() if walker is not None else None
 
     def _outgrow(self, rest: memoryview) -> None:
-        """Keep the last of what did not fit the head; the head of a huge picture shrinks again."""
+        """Keep the last of what did not fit the head; the head of a huge picture shrinks again.
+
+        While the structure says that much more is to come, nothing can be the last.
+        """
         if self._head_limit > HEAD_BYTES:
             self._head_limit = HEAD_BYTES
             self._tail += self._head[-TAIL_BYTES:]
             del self._head[HEAD_BYTES:]
             self.release()
+        # Other formats may say more than there is, as a sound file does that was written to a pipe.
+        walker = self._walker
+        if isinstance(walker, BoxWalker) and walker.is_beyond(self.size_bytes + TAIL_BYTES):
+            self._tail.clear()
+            return
         if len(rest) >= TAIL_BYTES:
             self._tail[:] = rest[-TAIL_BYTES:]
             return

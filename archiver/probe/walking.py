@@ -67,6 +67,10 @@ class Walker(ABC):
         self._keep_left = 0
         self._keep_from = 0
 
+    def is_beyond(self, offset: int) -> bool:
+        """Whether an element is under way that says it ends behind an offset."""
+        return self.stopped_at is None and offset < self.next_at < TO_THE_END
+
     @property
     def partial(self) -> bytes:
         """The beginning of a header whose rest has not come."""
