@@ -20,6 +20,7 @@ from archiver.config import Config, SourceConfig, resolve_headers, resolve_secre
 from archiver.contracts import Api, Clock, Prober, Store
 from archiver.errors import ArchiverError, CatalogError, ConfigError
 from archiver.flights import Flights
+from archiver.memory import give_back_large_blocks
 from archiver.model import Answer
 from archiver.obtain import Parts, Wishes
 from archiver.pipeline import Pipeline
@@ -202,6 +203,8 @@ def open_session(
     options = options or Options()
     clock = clock or SystemClock()
     redactor = redactor or Redactor()
+    if not options.read_only:
+        give_back_large_blocks()
     with ExitStack() as opened:
         catalog = opened.enter_context(open_catalog(config.state_dir, options))
         store = open_store(config, clock=clock, environ=environ)

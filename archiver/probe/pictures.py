@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from typing import IO
 
 from archiver.errors import NotMediaError, TooLargeError, TruncatedError
 
@@ -27,18 +29,25 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-MAX_HELD_PIXELS = 24_000_000
-"""Larger pictures are never unpacked as a whole: that would take more than 100 MB.
+MAX_HELD_BYTES = 64_000_000
+"""Pictures that need more are never unpacked as a whole.
 
-A PNG is unpacked piece by piece then, a JPEG at an eighth of its size; others, and progressive
-JPEG, are judged by their structure.
+A JPEG is unpacked at an eighth of its size then; others, and progressive JPEG, are judged by their
+structure.
 """
+
+MAX_HELD_PNG_PIXELS = 2_000_000
+"""A larger PNG is unpacked piece by piece."""
+
+_DECODER_BYTES_PER_PIXEL = {"WEBP": 18, "AVIF": 16, "JPEG": 6}
+"""What the libraries take, measured; the others' decoders hold little more than the pixels."""
 
 _MAX_PIXELS = 200_000_000
 _MAX_FRAME_PIXELS = 40_000_000
 _MAX_FRAMES = 20_000
 _MAX_ANIMATION_PIXELS = 10_000_000_000
 _PIECE_BYTES = 1 << 20
+_PACKED_BYTES = 64 << 10
 _MAX_PARTS = 1_000_000
 _FREE_SCANS = 12
 _MAX_SCANNED_PIXELS = 4_000_000_000
@@ -62,6 +71,11 @@ class Size:
     frames: int = 1
     progressive: bool = False
     pixels_at: int = 0
+
+
+def decoder_bytes(image_format: str, pixels: int) -> int:
+    """Return how much memory it takes to unpack a picture as a whole."""
+    return pixels * _DECODER_BYTES_PER_PIXEL.get(image_format, 4)
 
 
 def broken(what: str) -> NotMediaError:
@@ -188,24 +202,32 @@ def check_png(data: bytes | bytearray) -> Size:
     raise _cut("its end (IEND) is missing")
 
 
-def unpack_png(data: bytes) -> None:
+def unpack_png(file: IO[bytes]) -> None:
     """Unpack all pixels of a PNG in bounded memory, to see that they are all there.
+
+    Args:
+        file: At its start.
 
     Raises:
         TruncatedError: There are fewer than the header says.
         NotMediaError: They cannot be unpacked.
     """
-    expected = _png_bytes(data)
+    expected = _png_bytes(file.read(33))
+    file.seek(8)
     unpacker = zlib.decompressobj()
-    found, at = 0, 8
+    found = 0
     try:
-        while at + 12 <= len(data):
-            length, kind = struct.unpack_from(">I4s", data, at)
-            piece = data[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
-            while piece and found < expected:
-                found += len(unpacker.decompress(piece, _PIECE_BYTES))
-                piece = unpacker.unconsumed_tail
-            at += 12 + length
+        while len(header := file.read(8)) == 8:
+            left, kind = struct.unpack(">I4s", header)
+            if kind != b"IDAT" or found >= expected:
+                file.seek(left + 4, io.SEEK_CUR)
+                continue
+            while left and (packed := file.read(min(left, _PACKED_BYTES))):
+                left -= len(packed)
+                while packed and found < expected:
+                    found += len(unpacker.decompress(packed, _PIECE_BYTES))
+                    packed = unpacker.unconsumed_tail
+            file.seek(4, io.SEEK_CUR)
         while found < expected and (more := len(unpacker.decompress(b"", _PIECE_BYTES))):
             found += more
     except zlib.error as error:

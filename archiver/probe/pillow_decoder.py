@@ -8,6 +8,7 @@ import struct
 import threading
 import warnings
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO
 
@@ -15,10 +16,12 @@ from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin, featur
 
 from archiver.errors import ArchiverError, TruncatedError
 from archiver.probe.pictures import (
-    MAX_HELD_PIXELS,
+    MAX_HELD_BYTES,
+    MAX_HELD_PNG_PIXELS,
     Size,
     broken,
     check_size,
+    decoder_bytes,
     exif_orientation,
     unpack_png,
 )
@@ -26,7 +29,7 @@ from archiver.probe.pictures import (
 # Importing a plugin registers it, without the forty that are of no use here.
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
-_PARALLEL_PIXELS = 2_500_000
+_PARALLEL_BYTES = 8_000_000
 _ANIMATED = frozenset(("AVIF", "GIF", "PNG", "WEBP"))
 _PROBED_PIXELS = 64_000_000
 """How many pixels of an animation's later frames a probe decodes; `--decode` decodes them all."""
@@ -102,23 +105,34 @@ class PillowDecoder:
     def _decode(
         self, file: IO[bytes], image_format: str, size: Size | None, *, everything: bool
     ) -> Shown:
-        with Image.open(file, formats=[image_format]) as image:
+        told = size.width_px * size.height_px if size else 0
+        # Some libraries take their memory when the file is opened: where its size is told before,
+        # so is its turn.
+        with (
+            self._turn(image_format, told),
+            Image.open(file, formats=[image_format]) as image,
+        ):
             width, height = image.size
+            pixels = width * height
             several = image_format in _ANIMATED
             frames = size.frames if size else getattr(image, "n_frames", 1) if several else 1
             check_size(width, height, frames)
-            with self._large if width * height > _PARALLEL_PIXELS else contextlib.nullcontext():
-                if width * height <= MAX_HELD_PIXELS:
-                    _load(image, frames, everything=everything)
-                elif image_format == "PNG" and frames == 1:
+            with self._turn(image_format, 0 if told else pixels):
+                if image_format == "PNG" and frames == 1 and pixels > MAX_HELD_PNG_PIXELS:
                     file.seek(0)
-                    unpack_png(file.read())
+                    unpack_png(file)
+                elif decoder_bytes(image_format, pixels) <= MAX_HELD_BYTES:
+                    _load(image, frames, everything=everything)
                 elif image_format == "JPEG" and not (size and size.progressive):
                     _load(image, 1, everything=False)
             orientation = 1 if image_format == "TIFF" else exif_orientation(_exif(image))
         if orientation >= 5:
             width, height = height, width
         return Shown(width_px=width, height_px=height)
+
+    def _turn(self, image_format: str, pixels: int) -> AbstractContextManager[object]:
+        is_large = decoder_bytes(image_format, pixels) > _PARALLEL_BYTES
+        return self._large if is_large else contextlib.nullcontext()
 
 
 def _load(image: Image.Image, frames: int, *, everything: bool) -> None:

@@ -14,13 +14,14 @@ from archiver.probe.heif import examine_items
 from archiver.probe.known import KnownBytes, SparseFile
 from archiver.probe.mp4 import check_last_box
 from archiver.probe.pictures import (
-    MAX_HELD_PIXELS,
+    MAX_HELD_BYTES,
     Size,
     beginning_of_jpeg,
     check_gif,
     check_jpeg,
     check_png,
     check_size,
+    decoder_bytes,
     exif_orientation,
     webp_size,
 )
@@ -133,7 +134,9 @@ def _webp(head: bytes, walker: RiffWalker) -> tuple[Structure, Size]:
     check_size(width, height, frames)
     shown = shown_size(width, height, quarter_turn=exif_orientation(walker.exif) >= 5)
     return Structure(
-        width_px=shown[0], height_px=shown[1], costly=width * height > MAX_HELD_PIXELS
+        width_px=shown[0],
+        height_px=shown[1],
+        costly=decoder_bytes("WEBP", width * height) > MAX_HELD_BYTES,
     ), Size(width_px=width, height_px=height, frames=frames)
 
 

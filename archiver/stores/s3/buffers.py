@@ -6,30 +6,13 @@ that are kept do not. Full parts give theirs back; the odd sizes at the end of f
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import threading
 
 SMALL_BYTES = 1 << 20
 """Up to this size a file gets only what it needs."""
 
-LARGE_BLOCK_BYTES = 1 << 20
-_M_MMAP_THRESHOLD = -3
-
 KEPT = 4
 """Blocks that wait: enough to be used at once, few enough to be spared while pictures come."""
-
-
-def give_back_large_blocks() -> None:
-    """Let glibc give large blocks back to the system when they are freed, for this whole process.
-
-    By itself it keeps them for its heaps once one was freed: a tenth more memory with 8 workers.
-
-    Source: mallopt(3), M_MMAP_THRESHOLD.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 class Buffers:

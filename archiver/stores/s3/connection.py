@@ -14,7 +14,6 @@ import archiver
 from archiver.config.settings import StoreConfig
 from archiver.contracts import Clock
 from archiver.errors import ConfigError
-from archiver.stores.s3.buffers import give_back_large_blocks
 from archiver.stores.s3.checks import Checks, checks_for
 from archiver.stores.s3.faults import LIBRARY_ERRORS
 from archiver.stores.s3.place import Place
@@ -63,7 +62,6 @@ def connect(
     Raises:
         ConfigError: boto3 refuses the endpoint, the region or the profile.
     """
-    give_back_large_blocks()
     client = _client(config, credentials, max_attempts, ca_bundle)
     place = Place(
         client=client,
