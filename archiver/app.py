@@ -27,6 +27,7 @@ from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
 from archiver.session import Session, source_lock
 from archiver.transport.clock import SystemClock
+from archiver.turns import Turns
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -228,6 +229,7 @@ def open_session(
             ),
             interrupt=workshop.interrupt,
             received_bytes=workshop.received_bytes,
+            turns=workshop.turns,
             dry_run=options.dry_run,
         )
 
@@ -274,6 +276,7 @@ class _Workshop:
         self._transport: Any = None
         self.prober: Prober = prober or MediaProber()
         self.flights = Flights(config.state_dir)
+        self.turns = Turns()
 
     def interrupt(self) -> None:
         self._clock.stop("the run was stopped")
@@ -387,6 +390,7 @@ class _Workshop:
                 allow_private_addresses=self._config.network.allow_private_addresses,
                 max_rate_bytes=download.max_rate_bytes,
                 max_connections=4 * download.workers,
+                turns=self.turns,
                 proxies=Proxies.from_environment(self._environ),
             )
         return self._transport

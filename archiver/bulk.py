@@ -13,12 +13,13 @@ from archiver import layout
 from archiver.bookkeeping import settle
 from archiver.catalog import TaskRow
 from archiver.errors import ArchiverError, DamageError, StoppedError
-from archiver.model import JsonObject, Outcome, State, TaskRef, TaskRefs
+from archiver.model import JsonObject, Outcome, State, Task, TaskRef, TaskRefs
 from archiver.policy import CRASHES_DECODER, ExitCode, Tally, exit_code, exit_code_of, outcome_exit
 from archiver.recovery import recover
 from archiver.reindex import reindex
 from archiver.runner import Limits, Report, Runner, Steps
 from archiver.session import Session
+from archiver.turns import Turns
 from archiver.verdicts import archived, fault_of
 
 log = logging.getLogger("archiver")
@@ -170,6 +171,31 @@ def closing_books(session: Session, result: Result, sources: Collection[str]) ->
         result.failure = result.failure or error
 
 
+@dataclass(frozen=True, slots=True)
+class OneLarge:
+    """Steps of which one at a time has a large document at hand: it is kept at once, in its turn.
+
+    Others wait for their turn in the midst of receiving theirs, which a server sees as a slow
+    reader.
+    """
+
+    steps: Steps
+    turns: Turns
+
+    def ask(self, row: TaskRow) -> Task | Outcome:
+        """Ask for a task; archive it as well if its document is large."""
+        with self.turns.piece():
+            found = self.steps.ask(row)
+            if self.turns.has_turn and isinstance(found, Task):
+                return self.steps.keep(found, row)
+            return found
+
+    def keep(self, task: Task, row: TaskRow) -> Outcome:
+        """Archive what a task offers."""
+        with self.turns.piece():
+            return self.steps.keep(task, row)
+
+
 def make_runner(
     session: Session,
     pipelines: Mapping[str, Steps],
@@ -189,7 +215,7 @@ def make_runner(
         on_outcome(told, row)
 
     runner = Runner(
-        pipelines=pipelines,
+        pipelines={name: OneLarge(steps, session.turns) for name, steps in pipelines.items()},
         catalog=session.catalog,
         clock=session.clock,
         workers=workers,

@@ -25,6 +25,7 @@ from archiver.manifest import StoreIdentity
 from archiver.model import State, TaskRef
 from archiver.pipeline import Pipeline
 from archiver.redaction import Redactor
+from archiver.turns import Turns
 
 STORE_ID = "store_id"
 STORE_CONFLICT = "store_conflict"
@@ -41,6 +42,7 @@ class Session:
             its own.
         interrupt: Makes the clock say "stop" to every worker.
         received_bytes: Tells how much of files has come so far.
+        turns: Taken while a large document is at hand.
         dry_run: Ask the API for documents and touch nothing else.
     """
 
@@ -56,6 +58,7 @@ class Session:
     rules: Rules
     interrupt: Callable[[], None]
     received_bytes: Callable[[], int]
+    turns: Turns
     dry_run: bool = False
 
     @contextmanager

@@ -18,6 +18,8 @@ _EMBEDDED = re.compile(
     rf"|(?<![A-Za-z0-9+/_-])([A-Za-z0-9+/_-]{{{_MIN_BLOB},}}={{0,2}})",
     re.I | re.A,
 )
+_WORD = re.compile(r"\S+")
+_MIN_LINE = 60
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
@@ -44,9 +46,13 @@ def digest_of_file(text: str) -> JsonObject | None:
         return _digest(body)
     if len(text) < _MIN_BLOB:
         return None
+    # Wrapped base64 has long lines of one length; words and verses do not. Only the first one is
+    # looked at before all are taken apart: a long text has very many words.
+    first = _WORD.search(text)
+    if first is None or (len(first[0]) < _MIN_LINE and _WORD.search(text, first.end())):
+        return None
     lines = text.split()
-    # Wrapped base64 has long lines of one length; words and verses do not.
-    if len(lines) > 1 and (len(lines[0]) < 60 or {len(li) for li in lines[:-1]} != {len(lines[0])}):
+    if len(lines) > 1 and {len(line) for line in lines[:-1]} != {len(lines[0])}:
         return None
     joined = "".join(lines)
     if len(joined) < _MIN_BLOB or not _BASE64.fullmatch(joined):

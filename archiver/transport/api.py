@@ -23,13 +23,14 @@ from archiver.errors import (
 )
 from archiver.model import Answer, JsonValue
 from archiver.transport.coding import ACCEPTED, codings, decode
-from archiver.transport.document import BODY_LIMIT_BYTES, read_answer
+from archiver.transport.document import BODY_LIMIT_BYTES, LARGE_BODY_BYTES, read_answer
 from archiver.transport.downloads import REDIRECTS
 from archiver.transport.link import Link, join, parse_link
 from archiver.transport.message import Head, check_headers
 from archiver.transport.pace import HostPauses, RequestRate, parse_http_date
 from archiver.transport.retry import Retries
 from archiver.transport.verdict import raise_if_passing
+from archiver.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -52,6 +53,7 @@ class HttpApi:
         auth: Makes the headers that hold the key, anew for each request.
         headers: Sent with each request as well.
         deadline_s: How long one answer may take in all.
+        turns: Taken by whoever receives a large answer.
         classify: Asked first about every answer of status 400 and up.
     """
 
@@ -68,6 +70,7 @@ class HttpApi:
         headers: Mapping[str, str],
         user_agent: str,
         deadline_s: float,
+        turns: Turns,
         classify: Classify | None = None,
     ) -> None:
         try:
@@ -90,6 +93,7 @@ class HttpApi:
             "Accept-Encoding": ACCEPTED,
         }
         self._deadline_s = deadline_s
+        self._turns = turns
         self._classify = classify
         self._clock_error = timedelta(0)
 
@@ -197,7 +201,7 @@ class HttpApi:
             raw = self._body(response, head)
         return read_answer(raw, head), head, sent_at
 
-    def _body(self, response: httpx.Response, head: Head) -> bytes:
+    def _body(self, response: httpx.Response, head: Head) -> bytearray:
         host = self._base.authority
         body = bytearray()
         pieces = decode(
@@ -208,9 +212,11 @@ class HttpApi:
         )
         for piece in pieces:
             body += piece
+            if len(body) > LARGE_BODY_BYTES:
+                self._turns.take(self._clock.check_stop)
             if len(body) > BODY_LIMIT_BYTES:
                 raise ProviderError(f"{host} sends an answer larger than any real one")
-        return bytes(body)
+        return body
 
     def _learn_time(self, head: Head) -> None:
         date = parse_http_date(head.headers.get("date"))

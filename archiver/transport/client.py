@@ -19,6 +19,7 @@ from archiver.transport.pool import Pool
 from archiver.transport.proxies import Proxies
 from archiver.transport.retry import Retries
 from archiver.transport.sockets import OpenSockets
+from archiver.turns import Turns
 
 
 def system_tls() -> ssl.SSLContext:
@@ -41,6 +42,7 @@ class Transport:
         allow_private_addresses: Let files be asked from any address.
         max_rate_bytes: Bytes per second of files, all workers together; `None` or 0: no limit.
         max_connections: How many idle connections are kept.
+        turns: Taken by whoever receives a large answer of an API.
         proxies: From `Proxies.from_environment`.
         tls: Makes the TLS settings; called at the first https connection.
         resolve: Name and port to addresses.
@@ -57,6 +59,7 @@ class Transport:
         allow_private_addresses: bool,
         max_rate_bytes: int | None = None,
         max_connections: int = 32,
+        turns: Turns | None = None,
         proxies: Proxies | None = None,
         tls: Callable[[], ssl.SSLContext] = system_tls,
         resolve: dial.Resolve = dial.resolve,
@@ -65,6 +68,7 @@ class Transport:
         self._clock = clock
         self._timeout_s = timeout_s
         self._sockets = OpenSockets()
+        self._turns = turns or Turns()
         load = HostLoad(clock=clock)
         self._pauses = HostPauses(clock=clock, rng=rng, load=load)
         self._retries = Retries(clock=clock, rng=rng, max_attempts=max_attempts)
@@ -120,6 +124,7 @@ class Transport:
             headers=headers,
             user_agent=self._user_agent,
             deadline_s=4 * self._timeout_s,
+            turns=self._turns,
             classify=classify,
         )
 

@@ -11,6 +11,7 @@ from archiver.model import Answer, JsonValue
 from archiver.transport.message import Head
 
 BODY_LIMIT_BYTES = 64 << 20
+LARGE_BODY_BYTES = 256 << 10
 DEPTH_LIMIT = 100
 _PARTS_LIMIT = 1_000_000
 _TEXT_CHARS = 2000
@@ -21,7 +22,7 @@ _ODD = re.compile(rb"\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}|[0-9]{300}")
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
-def read_answer(raw: bytes, head: Head) -> Answer:
+def read_answer(raw: bytes | bytearray, head: Head) -> Answer:
     """Read a whole body, whatever its Content-Type says.
 
     NaN and infinite numbers become `None` and unpaired surrogates U+FFFD, since neither can be
@@ -45,7 +46,7 @@ def read_answer(raw: bytes, head: Head) -> Answer:
     )
 
 
-def _parse(raw: bytes) -> JsonValue:
+def _parse(raw: bytes | bytearray) -> JsonValue:
     opened = raw.count(b"[") + raw.count(b"{")
     if opened + raw.count(b",") > _PARTS_LIMIT:
         raise ValueError("too many parts")

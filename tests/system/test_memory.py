@@ -59,3 +59,16 @@ def test_large_pictures(
         (thumbnail,) = (a for a in bench.manifest(task_id)["assets"] if a["role"] == "thumbnail")
         assert (thumbnail["actual"]["width"], thumbnail["size_bytes"]) == (side, len(data))
     assert cost.peak_mib < PROMISED_MIB
+
+
+def test_large_answers(tmp_path: Path, gateway: Gateway) -> None:
+    """Answers of four million characters: one at a time is at hand, however many are asked for."""
+    bench = Bench(tmp_path, gateway, download={"workers": 8, "timeout": "60s"})
+    ids = [f"t{number}" for number in range(TASKS)]
+    for number, task_id in enumerate(ids):
+        bench.clean_task(task_id, prompt=f"{number} " + "words that nobody reads " * 170_000)
+    words = [sys.executable, "-m", "archiver", "-c", bench.config_path, "-q", "archive", *ids]
+    cost = measured(words, tmp_path, cli_env(key_env(gateway), tmp_path))
+    for task_id in ids:
+        assert len(str(bench.manifest(task_id)["task"])) > 4_000_000
+    assert cost.peak_mib < PROMISED_MIB
