@@ -167,11 +167,17 @@ class ResumeProof:
         etag: A strong entity tag, quotes included (RFC 9110 section 8.8.3).
         total_bytes: The whole representation's length.
         link: The URL without query, user info and fragment.
+        vouched_bytes, vouched_sha256: The digest of so many bytes as they came, from the first.
+        boot: Of the machine when they were written: what lies behind the vouched bytes counts only
+            while it runs.
     """
 
     etag: str
     total_bytes: int
     link: str
+    vouched_bytes: int = 0
+    vouched_sha256: str = ""
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +207,11 @@ class Upload(Protocol):
         ...
 
     def held(self) -> Iterator[bytes]:
-        """Yield the bytes held from a parked upload, to be digested again."""
+        """Yield the bytes held from a parked upload, to be digested again.
+
+        Raises:
+            DamageError: They are not what came.
+        """
         ...
 
     def identify(self, name: str, media_type: str, metadata: Mapping[str, str]) -> None:
@@ -222,6 +232,10 @@ class Upload(Protocol):
         Raises:
             StoreFullError, StoreError: The store's fault, never the source's.
         """
+        ...
+
+    def vouch(self, sha256: str) -> None:
+        """Remember the digest of all bytes held: a later run sees whether they are the same."""
         ...
 
     def restart(self) -> None:

@@ -10,7 +10,6 @@ from datetime import datetime
 
 from archiver import policy
 from archiver.errors import ArchiverError
-from archiver.fetch import Fetched
 from archiver.manifest import (
     Actual,
     AssetRecord,
@@ -22,6 +21,7 @@ from archiver.manifest import (
 )
 from archiver.model import Asset, JsonValue, Rendition, Role, Task
 from archiver.redaction import Redactor
+from archiver.wanted import Fetched
 
 Place = tuple[Role, int]
 """Which output: its role and its position among those of this role."""

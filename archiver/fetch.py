@@ -11,10 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from archiver.contracts import (
     AssetRequest,
@@ -27,18 +25,22 @@ from archiver.contracts import (
     Upload,
 )
 from archiver.errors import (
+    DamageError,
     DeadLinkError,
     NotMediaError,
     PassingError,
     RenditionError,
+    StoreError,
     TooLargeError,
     TruncatedError,
 )
-from archiver.model import MediaInfo, Role
+from archiver.model import Role
 from archiver.redaction import redact_url
+from archiver.wanted import Fetched, Wanted
 
 HEAD_BYTES = 16 << 10
 PROGRESS_BYTES = 1 << 20
+VOUCHED_EVERY_BYTES = 4 << 20
 SUSPECT_BYTES = 64 << 10
 SHORT_BODY_TRIES = 3
 
@@ -46,58 +48,6 @@ _DEAD = frozenset({401, 403, 404, 410})
 _EXPIRED = re.compile(rb"expired|ExpiredToken|Signature not valid in this time", re.IGNORECASE)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\s*", re.ASCII)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """Where a rendition's bytes are just now.
-
-    Attributes:
-        expires_at: When its signature runs out, if it says so.
-        renewed: It was just given by the provider: asked once whatever the clock says.
-    """
-
-    url: str = field(repr=False)
-    expires_at: datetime | None = None
-    renewed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is to be fetched, and what the caller knows that the bytes do not say.
-
-    Attributes:
-        renew: Asks the provider for another link; `None` when it has no other.
-        name: Gives the final file name for what the first bytes say.
-        metadata: Goes with the object where the store keeps metadata.
-        now: The time by the provider's clock.
-        alone: No other form has the same link but for its query: a whole part needs no request.
-    """
-
-    role: Role
-    link: Link
-    renew: Callable[[Link], Link | None]
-    name: Callable[[Sniffed], str]
-    metadata: Mapping[str, str]
-    now: Callable[[], datetime]
-    alone: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A whole, probed file that waits, sealed, for its final name.
-
-    Attributes:
-        link: The URL that it came from, without its query.
-        wire_bytes: What came over the network in this run.
-    """
-
-    info: MediaInfo
-    sha256: str
-    size_bytes: int
-    link: str | None
-    etag: str | None
-    wire_bytes: int
 
 
 class Fetcher:
@@ -151,7 +101,7 @@ class _Transfer:
         self._gathered: Gathered = self._prober.gather()
         self._head = bytearray()
         self._identified = False
-        self._size_bytes = 0
+        self._size_bytes = self._vouched_bytes = 0
 
     def close(self) -> None:
         """Let go of what others may wait for."""
@@ -162,6 +112,14 @@ class _Transfer:
     def run(self) -> Fetched:
         """Fetch, renewing a dead link and continuing a cut body, until it is whole or hopeless."""
         self._take_up_held()
+        try:
+            return self._to_the_end()
+        except BaseException:
+            with contextlib.suppress(StoreError):  # what ended it matters more
+                self._vouch()
+            raise
+
+    def _to_the_end(self) -> Fetched:
         best_bytes = self._size_bytes
         while True:
             if not self._is_whole():
@@ -292,6 +250,7 @@ class _Transfer:
         for chunk in body.chunks():
             self._wire_bytes += len(chunk)
             self._accept(chunk)
+        self._vouch()
         proof = self._upload.proof
         if proof and self._size_bytes != proof.total_bytes:
             raise PassingError(
@@ -324,8 +283,9 @@ class _Transfer:
         try:
             for chunk in self._upload.held():
                 self._accept(chunk, store=False)
-        except RenditionError:
+        except (RenditionError, DamageError):
             self._restart()
+        self._vouched_bytes = self._size_bytes
         if not self._identified and self._size_bytes < proof.total_bytes:
             self._restart()  # less than a head: it would be written twice
 
@@ -351,6 +311,14 @@ class _Transfer:
             self._identify(bytes(chunk[:SUSPECT_BYTES]))
         if store:
             self._upload.write(chunk)
+            if size_bytes >= self._vouched_bytes + VOUCHED_EVERY_BYTES:
+                self._vouch()
+
+    def _vouch(self) -> None:
+        """Let the store know what it holds, so that a later run can trust it."""
+        if self._size_bytes == self._upload.offset > self._vouched_bytes:
+            self._vouched_bytes = self._size_bytes
+            self._upload.vouch(self._digest.hexdigest())
 
     def _identify(self, head: bytes) -> None:
         """Name the upload by its first bytes, before the store sees any of them."""

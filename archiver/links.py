@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from archiver.contracts import Provider
 from archiver.errors import DeadLinkError, PassingError, ProviderError, TaskNotFoundError
-from archiver.fetch import Link
 from archiver.model import Asset, Progress, Rendition, Task
 from archiver.positions import in_known_order, known_outputs
+from archiver.wanted import Link
 
 MOST_RENEWALS = 8
 

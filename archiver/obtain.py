@@ -10,12 +10,13 @@ from archiver.catalog import Catalog, JournalEntry, TaskRow
 from archiver.contracts import Api, Clock, Store, Upload
 from archiver.draft import Draft, describe
 from archiver.errors import DimensionMismatchError, RenditionError
-from archiver.fetch import Fetched, Fetcher, Link, Wanted
+from archiver.fetch import Fetcher
 from archiver.flights import Flights
 from archiver.links import Links
 from archiver.manifest import AssetRecord
 from archiver.model import Asset, Dimensions, Rendition
 from archiver.redaction import redact_url
+from archiver.wanted import Fetched, Link, Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "archiver"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 MAX_LINES = 400
-LONGER = {"contracts.py": 470}
+LONGER = {"contracts.py": 485}
 """Exceptions, each with its own limit: the sockets are prose, and better read in one place."""
 
 MAX_PIPELINE_CODE_LINES = 150

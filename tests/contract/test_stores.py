@@ -145,6 +145,7 @@ def test_parked_bytes_are_offered_again_or_gone(kit: Kit) -> None:
     first.identify("video.mp4", "video/mp4", {})
     first.expect(proof)
     feed(first, data[: PART + 100])
+    first.vouch(hashlib.sha256(data[: PART + 100]).hexdigest())
     first.park()
     first.park()
     assert kit.names() == set()
@@ -154,7 +155,12 @@ def test_parked_bytes_are_offered_again_or_gone(kit: Kit) -> None:
 
     assert held == data[: again.offset]
     assert again.offset in (0, PART + 100)
-    assert again.proof == (proof if again.offset else None)
+    if again.offset:
+        assert again.proof is not None
+        assert replace(again.proof, vouched_bytes=0, vouched_sha256="", boot="") == proof
+        assert again.proof.vouched_bytes == again.offset
+    else:
+        assert again.proof is None
     again.identify("video.mp4", "video/mp4", {})
     feed(again, data[again.offset :])
     again.seal()

@@ -138,6 +138,48 @@ def test_a_part_that_was_tampered_with(bench: Bench) -> None:
     assert_whole(bench, data)
 
 
+@pytest.mark.parametrize("at", [0, CUT // 2, CUT - 1])
+def test_a_byte_that_changed_between_two_runs(bench: Bench, at: int) -> None:
+    """A disk that does not keep what it was given: the part is thrown away, and all asked again."""
+    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
+    bench.archive("t")
+    part = bench.store / FOLDER / "t" / "video.part"
+    held = bytearray(part.read_bytes())
+    assert len(held) == CUT
+    held[at] ^= 1
+    part.write_bytes(held)
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    assert_whole(bench, data)
+    assert ranges(bench)[-1] is None
+
+
+def test_after_a_power_cut_only_vouched_bytes_count(bench: Bench) -> None:
+    """What a machine held when it went down may be zeros on its disk, behind the last digest."""
+    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
+    bench.archive("t")
+    folder = bench.store / FOLDER / "t"
+    part, proof = folder / "video.part", folder / "video.part.json"
+    found = json.loads(proof.read_bytes())
+    assert found["vouched_bytes"] == CUT
+    proof.write_text(json.dumps({**found, "boot": "another start of the machine"}))
+    part.write_bytes(part.read_bytes() + bytes(1000))
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    assert_whole(bench, data)
+    assert ranges(bench)[-1] == f"bytes={CUT}-"
+
+
+def test_a_proof_of_an_older_version(bench: Bench) -> None:
+    """A part from before there were digests in proofs is continued as it was then."""
+    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
+    bench.archive("t")
+    proof = bench.store / FOLDER / "t" / "video.part.json"
+    found = json.loads(proof.read_bytes())
+    proof.write_text(json.dumps({name: found[name] for name in ("etag", "total_bytes", "link")}))
+    assert bench.archive("t").exit_code is ExitCode.DONE
+    assert_whole(bench, data)
+    assert ranges(bench)[-1] == f"bytes={CUT}-"
+
+
 def test_a_renewed_link_goes_on_with_the_same_part(bench: Bench) -> None:
     """The signature runs out in the middle: another link to the same object continues it."""
     data = put(bench, Cut(after_bytes=CUT), Status(status=403), lifetime_s=3600)

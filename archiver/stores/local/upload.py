@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archiver.contracts import ResumeProof
-from archiver.errors import StoreError
+from archiver.errors import DamageError, StoreError
 from archiver.model import StoredObject
 from archiver.stores.local.disk import store_errors, write_all
 
@@ -21,6 +24,23 @@ PROOF = ".part.json"
 READ_BYTES = 1 << 20
 HELD_BYTES = 1 << 19
 FREE_CHECK_EVERY_BYTES = 64 << 20
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return which start of the machine this is; empty where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _is_readable(proof: ResumeProof) -> bool:
+    texts = (proof.etag, proof.link, proof.vouched_sha256, proof.boot)
+    numbers = (proof.total_bytes, proof.vouched_bytes)
+    return all(isinstance(text, str) for text in texts) and all(
+        type(number) is int and number >= 0 for number in numbers
+    )
 
 
 class LocalUpload:
@@ -60,13 +80,14 @@ class LocalUpload:
             size = self._part.stat().st_size
         except (FileNotFoundError, ValueError, TypeError, RecursionError):
             return
-        readable = (
-            isinstance(proof.etag, str)
-            and isinstance(proof.link, str)
-            and type(proof.total_bytes) is int
-        )
-        if readable and 0 < size <= proof.total_bytes:
+        if not _is_readable(proof):
+            return
+        # A machine that lost its power may have kept a file's length and lost what was in it.
+        is_same_start = proof.boot in ("", boot_id())
+        held = size if is_same_start else min(size, proof.vouched_bytes)
+        if max(1, proof.vouched_bytes) <= held <= proof.total_bytes:
             self._handle = os.open(self._part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            os.ftruncate(self._handle, held)
             self._offset = os.lseek(self._handle, 0, os.SEEK_END)
             self._proof = proof
 
@@ -81,14 +102,25 @@ class LocalUpload:
         return self._proof
 
     def held(self) -> Iterator[bytes]:
-        """Yield the bytes held, from the first."""
+        """Yield the bytes held, from the first, and compare them with what came."""
+        vouched = self._proof.vouched_bytes if self._proof else 0
+        digest = hashlib.sha256()
         position = 0
         while position < self._offset:
-            chunk = self.peek(position, min(READ_BYTES, self._offset - position))
+            end = vouched if position < vouched else self._offset
+            chunk = self.peek(position, min(READ_BYTES, end - position))
             if not chunk:
                 raise StoreError(f"{self._part} became shorter while it was read")
-            yield chunk
             position += len(chunk)
+            if position <= vouched:
+                digest.update(chunk)
+            if (
+                position == vouched
+                and self._proof
+                and self._proof.vouched_sha256 != (digest.hexdigest())
+            ):
+                raise DamageError(f"{self._part} is not what came", code="part_damaged")
+            yield chunk
 
     def identify(self, name: str, media_type: str, metadata: Mapping[str, str]) -> None:
         """Take the final name; a file system keeps no media type."""
@@ -98,8 +130,19 @@ class LocalUpload:
         """Take the proof; it is written beside the part, before the bytes that it speaks of."""
         if proof == self._proof:
             return
-        self._proof = proof
+        self._proof = replace(proof, boot=boot_id()) if proof is not None else None
         self._drop_proof_file()
+
+    def vouch(self, sha256: str) -> None:
+        """Take the digest of what is held into the proof, also of one that is on disk already."""
+        if self._proof is None:
+            return
+        self._proof = replace(
+            self._proof, vouched_bytes=self._offset, vouched_sha256=sha256, boot=boot_id()
+        )
+        if self._has_proof_file:
+            with store_errors(f"write {self._proof_path}"):
+                self._write_proof(self._proof)
 
     def _drop_proof_file(self) -> None:
         if self._has_proof_file:
@@ -144,7 +187,9 @@ class LocalUpload:
             os.lseek(self._handle, 0, os.SEEK_SET)
 
     def _write_proof(self, proof: ResumeProof) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        """Write the proof over the one before, which is no longer: no kill can leave half of it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags |= 0 if self._has_proof_file else os.O_TRUNC
         self._has_proof_file = True
         handle = os.open(self._proof_path, flags, 0o666)
         try:

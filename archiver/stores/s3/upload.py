@@ -86,6 +86,9 @@ class S3Upload:
         if proof is not None and self._multipart is None:
             self._base_bytes = base_for(proof.total_bytes, self._part_size_bytes)
 
+    def vouch(self, sha256: str) -> None:
+        """Nothing: what S3 holds of an upload is never continued by another run."""
+
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append, sending each part that is full."""
         with self._at_work():
