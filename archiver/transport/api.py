@@ -49,7 +49,7 @@ class HttpApi:
     """Asks one source: a `contracts.Api`; one for all threads.
 
     Args:
-        client: The httpx client over this package's own transport.
+        client: Gives the httpx client over this package's own transport.
         auth: Makes the headers that hold the key, anew for each request.
         headers: Sent with each request as well.
         deadline_s: How long one answer may take in all.
@@ -60,7 +60,7 @@ class HttpApi:
     def __init__(
         self,
         *,
-        client: httpx.Client,
+        client: Callable[[], httpx.Client],
         clock: Clock,
         pauses: HostPauses,
         retries: Retries,
@@ -195,7 +195,7 @@ class HttpApi:
             )
         except httpx.InvalidURL:
             raise ProviderError("a path that is too long; it was not asked") from None
-        with closing(self._client.send(request, stream=True)) as response:
+        with closing(self._client().send(request, stream=True)) as response:
             head: Head = response.extensions["head"]
             self._learn_time(head)
             raw = self._body(response, head)

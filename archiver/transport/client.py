@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import archiver
 from archiver.contracts import Clock
 from archiver.transport import dial
 from archiver.transport.api import Classify, HttpApi
-from archiver.transport.bridge import make_client
 from archiver.transport.downloads import HttpDownloads
 from archiver.transport.load import HostLoad
 from archiver.transport.pace import ByteRate, HostPauses, RequestRate
@@ -20,6 +21,9 @@ from archiver.transport.proxies import Proxies
 from archiver.transport.retry import Retries
 from archiver.transport.sockets import OpenSockets
 from archiver.turns import Turns
+
+if TYPE_CHECKING:
+    import httpx
 
 
 def system_tls() -> ssl.SSLContext:
@@ -90,7 +94,8 @@ class Transport:
             load=load,
             max_idle=max_connections,
         )
-        self._client = make_client(self._pool)
+        self._client_lock = threading.Lock()
+        self._client: httpx.Client | None = None
 
     def api(
         self,
@@ -114,7 +119,7 @@ class Transport:
             ConfigError: `base_url` is no plain http or https URL.
         """
         return HttpApi(
-            client=self._client,
+            client=self._open_client,
             clock=self._clock,
             pauses=self._pauses,
             retries=self._retries,
@@ -127,6 +132,15 @@ class Transport:
             turns=self._turns,
             classify=classify,
         )
+
+    def _open_client(self) -> httpx.Client:
+        """Make the client at the first request: a run that has nothing to ask needs no httpx."""
+        with self._client_lock:
+            if self._client is None:
+                from archiver.transport.bridge import make_client
+
+                self._client = make_client(self._pool)
+            return self._client
 
     def downloads(self) -> HttpDownloads:
         """Make what opens files."""
@@ -150,7 +164,8 @@ class Transport:
 
     def close(self) -> None:
         """Close what is idle; the transport is of no use afterwards."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
         self._pool.close()
 
     def __enter__(self) -> Transport:
