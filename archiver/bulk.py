@@ -191,9 +191,12 @@ class OneLarge:
             return found
 
     def keep(self, task: Task, row: TaskRow) -> Outcome:
-        """Archive what a task offers."""
-        with self.turns.piece():
-            return self.steps.keep(task, row)
+        """Archive what a task offers.
+
+        No turn is taken here, should a link be renewed: who waits while it holds other things, a
+        large picture for one, could wait for ever.
+        """
+        return self.steps.keep(task, row)
 
 
 def make_runner(

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+LONGEST_WAIT_S = 20.0
 _TICK_S = 0.2
 
 
@@ -13,9 +14,14 @@ class Turns:
     """One thread at a time; it keeps its turn until the end of its piece of work.
 
     Outside of a `piece` nobody takes turns: who has no end told cannot give back.
+
+    Args:
+        longest_wait_s: After so long one goes on without a turn. Whoever has it may wait for what
+            this thread holds: a request to the same host.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_wait_s: float = LONGEST_WAIT_S) -> None:
+        self._ticks = round(longest_wait_s / _TICK_S)
         self._lock = threading.Lock()
         self._own = _Own()
 
@@ -47,9 +53,11 @@ class Turns:
         """
         if not self._own.in_piece or self._own.has_turn:
             return
-        while not self._lock.acquire(timeout=_TICK_S):
+        for _ in range(self._ticks):
+            if self._lock.acquire(timeout=_TICK_S):
+                self._own.has_turn = True
+                return
             check_stop()
-        self._own.has_turn = True
 
 
 class _Own(threading.local):

@@ -96,3 +96,22 @@ def test_a_stopped_run_ends_the_waiting() -> None:
         thread.start()
         thread.join(5)
     assert len(found) == 1
+
+
+def test_nobody_waits_for_ever() -> None:
+    """Who has the turn may wait for something that the other holds: the other goes on without."""
+    turns = Turns(longest_wait_s=0.4)
+    went_on: list[bool] = []
+
+    def waiting() -> None:
+        with turns.piece():
+            turns.take(never)
+            went_on.append(turns.has_turn)
+
+    with turns.piece():
+        turns.take(never)
+        thread = threading.Thread(target=waiting)
+        thread.start()
+        thread.join(5)
+        assert turns.has_turn
+    assert went_on == [False]
