@@ -39,8 +39,6 @@ class Journal(Database):
         lock first then writes the entries of all.
         """
         waiting = _Waiting(entry)
-        if self._journalled is not None:
-            self._journalled.add(entry.ref)
         self._waiting.append(waiting)
         with self._lock:
             if not waiting.is_done:
@@ -54,6 +52,8 @@ class Journal(Database):
             batch.append(self._waiting.popleft())
         entries = [waiting.entry for waiting in batch]
         failure: BaseException | None = None
+        if self._journalled is not None:
+            self._journalled.update(entry.ref for entry in entries)
         try:
             with self._transaction() as db:
                 db.executemany(
@@ -84,11 +84,14 @@ class Journal(Database):
 
         The locks of the sources see to that; almost no task has one.
         """
-        if self._journalled is None:
+        known = self._journalled
+        if known is None:
+            # Under the lock of whoever writes: what is on its way is in the file or adds itself.
             with self._lock:
                 found = self._read("SELECT source, task_id FROM journal")
-                self._journalled = {TaskRef(source=row[0], task_id=row[1]) for row in found}
-        return self._journalled
+                known = {TaskRef(source=row[0], task_id=row[1]) for row in found}
+                self._journalled = known = known | (self._journalled or set())
+        return known
 
     def drop_journal(self, ref: TaskRef) -> None:
         """Forget a task's entry: nothing of it is there any more."""
