@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME …] [--runs N]`: measure, print, write RESULTS.md and plot.svg.
 
-Without names: everything but `s3`. As root, what is missing is installed.
+Without names: everything but `s3` and `workers`. As root, what is missing is installed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Section]]] = {
     "profile": profile.profile,
     "workers": latency.workers,
 }
-ONLY_WHEN_NAMED = ("s3",)
+ONLY_WHEN_NAMED = ("workers", "s3")
 PACKAGES = {
     "nginx": "nginx-light",
     "curl": "curl",
