@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
-LARGE_BLOCK_BYTES = 1 << 20
+LARGE_BLOCK_BYTES = 4 << 20
+"""From 1 MiB on it would also be the head of each video, at a fourteenth more CPU."""
 _M_MMAP_THRESHOLD = -3
 
 
