@@ -84,14 +84,12 @@ class Journal(Database):
 
         The locks of the sources see to that; almost no task has one.
         """
-        known = self._journalled
-        if known is None:
+        if self._journalled is None:
             # Under the lock of whoever writes: what is on its way is in the file or adds itself.
             with self._lock:
                 found = self._read("SELECT source, task_id FROM journal")
-                known = {TaskRef(source=row[0], task_id=row[1]) for row in found}
-                self._journalled = known = known | (self._journalled or set())
-        return known
+                self._journalled = {TaskRef(source=row[0], task_id=row[1]) for row in found}
+        return self._journalled
 
     def drop_journal(self, ref: TaskRef) -> None:
         """Forget a task's entry: nothing of it is there any more."""

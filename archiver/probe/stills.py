@@ -40,8 +40,6 @@ _PILLOW_FORMATS = {
 
 _CHECKS = {"jpg": check_jpeg, "png": check_png, "gif": check_gif}
 _ENDS = {"jpg": b"\xff\xd9", "png": b"IEND\xae\x42\x60\x82", "gif": b"\x3b"}
-
-
 _COPIED_BYTES = 1 << 20
 
 
@@ -98,10 +96,9 @@ def _to_decode(
     """Return the bytes that are worth decoding, as a file; small ones in one piece of memory."""
     if not gathered.is_whole:
         return SparseFile(known)
-    if size is not None and size.pixels_at and not everything:
-        beginning = beginning_of_jpeg(gathered.whole, size)
-        if beginning is not None:
-            return io.BytesIO(beginning)
+    beginning = beginning_of_jpeg(gathered.whole, size) if size and not everything else None
+    if beginning is not None:
+        return io.BytesIO(beginning)
     return io.BytesIO(gathered.whole) if known.size_bytes <= _COPIED_BYTES else SparseFile(known)
 
 

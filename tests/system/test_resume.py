@@ -44,6 +44,13 @@ def ranges(bench: Bench) -> list[str | None]:
     return [request.range for request in bench.gateway.requests if request.path == PATH]
 
 
+def parked(bench: Bench) -> bytes:
+    """Have one run park the first bytes of a task's file; return all of them."""
+    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
+    assert bench.archive("t").outcomes[0].state is State.RETRY
+    return data
+
+
 def assert_whole(bench: Bench, data: bytes) -> None:
     assert bench.video("t")["sha256"] == hashlib.sha256(data).hexdigest()
     assert bench.files("t") == ["manifest.json", "video.mp4"]
@@ -119,9 +126,7 @@ def test_no_strong_etag_no_resume(bench: Bench, tag: Fault) -> None:
 
 def test_across_runs(bench: Bench) -> None:
     """A part that one run parked is continued by the next, and digested from its first byte."""
-    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
-    report = bench.archive("t")
-    assert report.outcomes[0].state is State.RETRY
+    data = parked(bench)
     assert bench.files("t") == ["video.part", "video.part.json"]
     assert bench.archive("t").exit_code is ExitCode.DONE
     assert_whole(bench, data)
@@ -130,8 +135,7 @@ def test_across_runs(bench: Bench) -> None:
 
 def test_a_part_that_was_tampered_with(bench: Bench) -> None:
     """Bytes on disk that are not the server's: the structure or the digest tells."""
-    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
-    bench.archive("t")
+    data = parked(bench)
     part = bench.store / FOLDER / "t" / "video.part"
     part.write_bytes(part.read_bytes() + b"x" * len(data))
     assert bench.archive("t").exit_code is ExitCode.DONE
@@ -141,8 +145,7 @@ def test_a_part_that_was_tampered_with(bench: Bench) -> None:
 @pytest.mark.parametrize("at", [0, CUT // 2, CUT - 1])
 def test_a_byte_that_changed_between_two_runs(bench: Bench, at: int) -> None:
     """A disk that does not keep what it was given: the part is thrown away, and all asked again."""
-    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
-    bench.archive("t")
+    data = parked(bench)
     part = bench.store / FOLDER / "t" / "video.part"
     held = bytearray(part.read_bytes())
     assert len(held) == CUT
@@ -155,8 +158,7 @@ def test_a_byte_that_changed_between_two_runs(bench: Bench, at: int) -> None:
 
 def test_after_a_power_cut_only_vouched_bytes_count(bench: Bench) -> None:
     """What a machine held when it went down may be zeros on its disk, behind the last digest."""
-    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
-    bench.archive("t")
+    data = parked(bench)
     folder = bench.store / FOLDER / "t"
     part, proof = folder / "video.part", folder / "video.part.json"
     found = json.loads(proof.read_bytes())
@@ -170,8 +172,7 @@ def test_after_a_power_cut_only_vouched_bytes_count(bench: Bench) -> None:
 
 def test_a_proof_of_an_older_version(bench: Bench) -> None:
     """A part from before there were digests in proofs is continued as it was then."""
-    data = put(bench, Cut(after_bytes=CUT), Status(status=503))
-    bench.archive("t")
+    data = parked(bench)
     proof = bench.store / FOLDER / "t" / "video.part.json"
     found = json.loads(proof.read_bytes())
     proof.write_text(json.dumps({name: found[name] for name in ("etag", "total_bytes", "link")}))

@@ -103,7 +103,8 @@ class LocalUpload:
 
     def held(self) -> Iterator[bytes]:
         """Yield the bytes held, from the first, and compare them with what came."""
-        vouched = self._proof.vouched_bytes if self._proof else 0
+        proof = self._proof
+        vouched, proof_sha256 = (proof.vouched_bytes, proof.vouched_sha256) if proof else (0, "")
         digest = hashlib.sha256()
         position = 0
         while position < self._offset:
@@ -114,11 +115,7 @@ class LocalUpload:
             position += len(chunk)
             if position <= vouched:
                 digest.update(chunk)
-            if (
-                position == vouched
-                and self._proof
-                and self._proof.vouched_sha256 != (digest.hexdigest())
-            ):
+            if position == vouched and digest.hexdigest() != proof_sha256:
                 raise DamageError(f"{self._part} is not what came", code="part_damaged")
             yield chunk
 
